@@ -1,0 +1,86 @@
+"""The command line: the only place that prints errors and picks exit codes.
+
+Importing this loads typer and the option declarations, nothing heavier; each command imports its layer in its body.
+"""
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import typer
+
+from funcrec.errors import ExitCode, FuncrecError
+
+# Name of each subcommand in the order of the help; `funcrec.commands.NAME` defines the function `command`.
+COMMANDS: tuple[str, ...] = ()
+
+app = typer.Typer(
+    name="funcrec",
+    help="Flight recorder for Go functions: `record` once with privilege, `report` anywhere.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _register() -> None:
+    for name in COMMANDS:
+        module = import_module(f"funcrec.commands.{name}")
+        app.command(name, no_args_is_help=name != "doctor")(module.command)
+
+
+def split_launch(argv: list[str]) -> tuple[list[str], list[str] | None]:
+    """Split at the first `--`: what follows belongs to the traced program; None when there is no `--`."""
+    if "--" not in argv:
+        return argv, None
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
+
+
+def _fail(error: FuncrecError) -> int:
+    print(f"funcrec: {error.cause}\n  try: {error.remedy}", file=sys.stderr)
+    return int(error.exit_code)
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line (without the program name) and return its exit code."""
+    own, launched = split_launch(argv)
+    debug = "--debug" in own or "-d" in own
+    _register()
+    try:
+        result = app(own, standalone_mode=False, obj=launched)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else int(ExitCode.DONE)
+    except FuncrecError as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not a failure of ours. Point stdout elsewhere so that
+        # the interpreter's last flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    except Exception as error:
+        # Typer carries its own copy of click and does not export the class of its usage errors.
+        show = getattr(error, "show", None)
+        if show is None:
+            if debug:
+                traceback.print_exc()
+            return _fail(
+                FuncrecError(
+                    f"internal error: {type(error).__name__}: {error}",
+                    remedy="run again with --debug and report what it prints",
+                )
+            )
+        show()
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
+
+
+def main() -> None:
+    """Entry point of the `funcrec` command."""
+    sys.exit(run(sys.argv[1:]))

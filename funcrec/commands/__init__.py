@@ -1,0 +1,1 @@
+"""One file per subcommand: options to a request, one call into a layer."""

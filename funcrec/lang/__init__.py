@@ -1,0 +1,1 @@
+"""The words both streets speak: name patterns, expressions, Go types."""

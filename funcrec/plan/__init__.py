@@ -1,0 +1,1 @@
+"""Decide what to probe: pure functions from target and patterns to a plan."""

@@ -1,0 +1,117 @@
+"""ProbePlan and ProbeSite: everything to attach, as plain data.
+
+Knows nothing of BPF or of the running system; `funcrec.record` turns a plan into links, `funcrec list` prints it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag, StrEnum
+
+
+class Role(IntEnum):
+    """What a hit at a site means. The numbers are written into traces: never reuse one."""
+
+    ENTRY = 1  # the call begins
+    EXIT = 2  # the call returns
+    POINT = 3  # both at once: a function without an emulated instruction before its only RET
+    RECOVERY = 4  # a panic was recovered: frames deeper than the hit's depth are gone
+    GOEXIT = 5  # the goroutine ends: every frame it still has is gone
+    FATAL = 6  # the process dies of a panic of this goroutine
+
+
+class Edge(IntFlag):
+    """On which outcome of a conditional jump a hit counts; ALWAYS for every other instruction."""
+
+    FALLTHROUGH = 1
+    TAKEN = 2
+    ALWAYS = 3
+
+
+class SiteKind(StrEnum):
+    """The instruction at the site, as far as its cost goes."""
+
+    EMULATED = "emulated"  # the kernel emulates it: jcc, jmp, call, push, nop
+    STEPPED = "stepped"  # single-stepped out of line: many times dearer on virtual machines
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSite:
+    """One address to probe.
+
+    Attributes:
+        function: index into `ProbePlan.functions`.
+        address: virtual address as linked (before any load bias).
+        offset: offset in the file, what the kernel takes.
+        role: what a hit means.
+        edge: for a conditional jump, the outcomes that count.
+        condition: x86 condition code 0..15 of a conditional jump, -1 for other instructions.
+        sp_delta: bytes to add to SP at the site to get SP at function entry (where it points at the return address).
+        kind: emulated or stepped.
+        instruction: disassembly text, for `list -v`.
+        why: why this instruction was chosen, for `list -v`.
+    """
+
+    function: int
+    address: int
+    offset: int
+    role: Role
+    edge: Edge = Edge.ALWAYS
+    condition: int = -1
+    sp_delta: int = 0
+    kind: SiteKind = SiteKind.STEPPED
+    instruction: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFunction:
+    """A function to be recorded.
+
+    Attributes:
+        name: full symbol name for display, `%2e` unescaped.
+        address: entry address as linked.
+        file, line: where it is declared ("" and 0 when unknown).
+        root: True when it opens a gate (ROOT): only what runs inside such a call is recorded.
+        pattern: index of the first -u pattern that selected it, -1 for roots and runtime helpers.
+        inlined_into: names of callers that have an inlined copy, so that counts are partial ([] when none).
+        hidden: probed only for the truth of states (runtime.recovery, goexit1, fatalpanic): no calls of its own.
+    """
+
+    name: str
+    address: int
+    file: str = ""
+    line: int = 0
+    root: bool = False
+    pattern: int = -1
+    inlined_into: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A matched function that is not probed, and the reason a user can understand."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """Everything that `record` attaches for one binary.
+
+    Attributes:
+        binary: path of the executable that was read.
+        functions, sites: index spaces referred to by number in the trace; at most 2**24 sites.
+        skipped: matched functions without a probe.
+        notes: lines for the user (inlined away, partly inlined ...).
+    """
+
+    binary: str
+    functions: tuple[PlannedFunction, ...]
+    sites: tuple[ProbeSite, ...]
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rooted(self) -> bool:
+        """True when only what runs inside a ROOT is recorded."""
+        return any(function.root for function in self.functions)

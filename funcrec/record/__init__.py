@@ -1,0 +1,1 @@
+"""The live side: compile, attach, drain, write."""

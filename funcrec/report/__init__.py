@@ -1,0 +1,1 @@
+"""The offline side: events to calls, filters, summaries."""

@@ -1,0 +1,1 @@
+"""Read a Go executable: no root, no bcc, nothing runs."""

@@ -1,0 +1,1 @@
+"""The trace file: the only place where record and report meet."""

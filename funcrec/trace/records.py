@@ -1,0 +1,240 @@
+"""What a trace holds, as Python records: the shapes that `formats/trace.md` specifies byte by byte.
+
+No bcc, no ELF: the writer gets these from `record`, the reader gives them to `report`.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+
+
+class RecordType(IntEnum):
+    """Type byte of a record; numbers are never reused."""
+
+    HEADER = 1
+    SNAPSHOT = 2
+    EVENTS = 3
+    VALUES = 4
+    LOST = 5
+    CLOCK = 6
+    PROCESSES = 7
+    GOROUTINES = 8
+    INDEX = 9
+    NOTE = 10
+
+
+class SiteRole(IntEnum):
+    """What an event at a site means (same numbers as the probe plan's roles)."""
+
+    ENTRY = 1
+    EXIT = 2
+    POINT = 3
+    RECOVERY = 4
+    GOEXIT = 5
+    FATAL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The three clocks read together, in ns."""
+
+    monotonic_ns: int
+    boottime_ns: int
+    realtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """First record. `features_required`: a reader that does not know one refuses the file.
+
+    Attributes:
+        tool: name and version of the writer.
+        argv: the recording command line.
+        clock: reading at start; `start_ns` in every export counts from its monotonic part.
+        host: str -> str/int: hostname, kernel, machine, cpus, os.
+        target: path, size, go_version, go_build_id, gnu_build_id, main_module, buildmode ... (str -> str/int).
+        options: the options in force, for the reader's information.
+        probe_cost_ns: measured cost of one hit by site kind (`emulated`, `stepped`), {} when not measured.
+    """
+
+    tool: str
+    argv: list[str]
+    clock: ClockReading
+    host: dict[str, Any]
+    target: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    probe_cost_ns: dict[str, float] = field(default_factory=dict)
+    features_required: list[str] = field(default_factory=list)
+    features_optional: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRecord:
+    """A recorded function; `hidden` ones carry state events only and have no calls."""
+
+    name: str
+    address: int
+    file: str
+    line: int
+    root: bool = False
+    hidden: bool = False
+    inlined_into: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """A probed address. `stepped` sites cost more; `observes` counts extra hits that fire no event (see trace.md)."""
+
+    function: int
+    address: int
+    role: int
+    stepped: bool
+    edge: int = 3
+    condition: int = -1
+    sp_delta: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """Where a call came from: physical function, offset of the return address in it, innermost source line of the call.
+
+    `name` is "" when the return address lies outside the binary.
+    """
+
+    address: int
+    name: str
+    offset: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRecord:
+    """A function that matched but has no probe, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDelta:
+    """New rows for the snapshot tables; ids are positions in order of appearance over the whole file.
+
+    types and plans belong to fetched values; their rows are defined in trace.md ("Values").
+    """
+
+    functions: list[FunctionRecord] = field(default_factory=list)
+    sites: list[SiteRecord] = field(default_factory=list)
+    call_sites: list[CallSite] = field(default_factory=list)
+    skipped: list[SkippedRecord] = field(default_factory=list)
+    types: list[dict[str, Any]] = field(default_factory=list)
+    plans: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """n events as columns of equal length.
+
+    stack is 0 on the goroutine's own stack, else tid << 2 | 1 (g0) or 2 (gsignal).
+    depth is in bytes (stack.hi - SP at function entry), a multiple of 8.
+    caller is a call site id + 1, or 0 where none was recorded (every role but ENTRY and POINT).
+    """
+
+    time_ns: I64
+    pid: U32
+    goid: U64
+    stack: U64
+    tid: U32
+    site: U32
+    depth: U32
+    caller: U32
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueColumns:
+    """k captures: `event` is the position in the events of the same block, `data` holds the blobs end to end."""
+
+    event: U32
+    length: U32
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class LostRecord:
+    """count events of one ring that found no room, between two monotonic times.
+
+    kind is "events" or "values". by_site: site id -> count, as far as it is known (the sum may be below count).
+    """
+
+    ring: int
+    first_ns: int
+    last_ns: int
+    count: int
+    kind: str = "events"
+    by_site: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """A traced process. Times are monotonic ns; end_ns -1 while it lives, exit_status -1 when unknown."""
+
+    pid: int
+    start_ns: int
+    end_ns: int = -1
+    exit_status: int = -1
+    parent_pid: int = 0
+    exe: str = ""
+    command: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class GoroutineRecord:
+    """A goroutine: created_at is a call site id + 1 (the go statement; 0 unknown), entry the function it runs.
+
+    first_ns: when it was first seen; parent 0 when unknown (Go before 1.21, or the runtime's own).
+    """
+
+    pid: int
+    goid: int
+    parent: int
+    created_at: int
+    entry: str
+    first_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """Something worth telling at its time: `what` is a short word ("guard", "replaced" ...), text one line."""
+
+    time_ns: int
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the writer knew at a clean stop; stored in the index record."""
+
+    clock: ClockReading
+    events: int
+    lost_events: int
+    lost_values: int = 0
+    exit_status: int = -1
+    reason: str = ""
+    site_hits: dict[int, int] = field(default_factory=dict)
