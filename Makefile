@@ -1,0 +1,84 @@
+# Everything a developer types. `make setup` may be repeated at any time; every other target does it first.
+.ONESHELL:
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# Another interpreter than the system's: make setup BASE_PYTHON=/path/to/python3
+BASE_PYTHON :=
+PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd
+SOURCES := funcrec tests demo
+PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
+
+.PHONY: help setup packages lint test test-unit test-bpf test-all demo golden build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: packages $(VENV)/.ready ## system packages, virtual environment, Go toolchain; leaves .venv/bin/funcrec
+	@$(PYTHON) -m tests.toolchain
+
+# apt-get runs only when something is missing: no network and no root are needed the second time.
+packages:
+	@missing=()
+	for package in $(PACKAGES); do
+	    [[ $$(dpkg-query -W -f '$${Status}' $$package 2>/dev/null) == *' installed' ]] || missing+=($$package)
+	done
+	if (( $${#missing[@]} )); then
+	    if ! command -v apt-get >/dev/null; then
+	        echo "no apt-get here; install the equivalents of: $${missing[*]}" >&2
+	    else
+	        echo "installing $${missing[*]}"
+	        $(SUDO) apt-get update -qq
+	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
+	    fi
+	fi
+
+# --group needs pip 25.1, which is newer than the pip of Debian 12 and Ubuntu 24.04.
+$(VENV)/.ready: pyproject.toml
+	@base=$(BASE_PYTHON)
+	for candidate in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do
+	    [[ -z $$base ]] || break
+	    ! $$candidate -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || base=$$candidate
+	done
+	[[ -n $$base ]] || { echo "Python 3.11 or newer is needed: make setup BASE_PYTHON=/path/to/python3" >&2; exit 1; }
+	[[ -x $(PYTHON) ]] || $$base -m venv $(VENV)
+	echo "installing the Python packages"
+	export PIP_DISABLE_PIP_VERSION_CHECK=1
+	$(PYTHON) -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PYTHON) -m pip install --quiet --editable . --group test --group lint --group build
+	touch $@
+
+lint: setup ## ruff and mypy
+	@$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy
+
+test: setup ## all tests but the long matrices; with root they use real uprobes
+	@$(PYTEST) -m 'not slow'
+
+test-unit: setup ## what needs no root: unit, property and golden tests
+	@$(PYTEST) -m 'not slow' tests/unit tests/property tests/golden
+
+test-bpf: setup ## the tests with real uprobes only
+	@FUNCREC_REQUIRE_BPF=1 $(PYTEST) -m 'bpf and not slow'
+
+test-all: setup ## all tests, with every Go version and build variant
+	@$(PYTEST)
+
+demo: setup ## build a real Go program, record it under load, show its call graph
+	@SUDO='$(SUDO)' demo/run
+
+golden: setup ## add the golden trace of the current format version, if it is missing
+	@$(PYTHON) formats/golden/make.py
+
+build: setup ## wheel and sdist in dist/
+	@$(PYTHON) -m build --no-isolation --outdir dist
+
+clean: ## remove everything that was built or fetched
+	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
