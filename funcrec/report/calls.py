@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
 
 
 class State(IntEnum):
@@ -58,3 +62,14 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self.start_ns)
+
+
+def pair_calls(trace: "Trace") -> Calls:
+    """Make the calls of all events of a trace (see `funcrec.report.pairing` for the rules).
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    from funcrec.report.pairing import pair
+
+    return pair(trace)

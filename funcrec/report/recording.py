@@ -1,0 +1,166 @@
+"""Trace: one recording opened for reading, with its calls on demand."""
+
+import os
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from funcrec.trace.records import (
+    CallSite,
+    ClockReading,
+    Closing,
+    EventColumns,
+    FunctionRecord,
+    GoroutineRecord,
+    Header,
+    LostRecord,
+    NoteRecord,
+    ProcessRecord,
+    SiteRecord,
+    SkippedRecord,
+)
+
+if TYPE_CHECKING:
+    from funcrec.report.calls import Calls
+    from funcrec.report.filters import Selection
+
+
+class BlockFacts(Protocol):
+    """What is known of a block of events without decoding it."""
+
+    @property
+    def n(self) -> int:
+        """Number of events."""
+        ...
+
+    @property
+    def first_event(self) -> int:
+        """Number of its first event, counted over the file."""
+        ...
+
+    @property
+    def t_min(self) -> int:
+        """Earliest time, monotonic ns."""
+        ...
+
+    @property
+    def t_max(self) -> int:
+        """Latest time, monotonic ns."""
+        ...
+
+
+class Source(Protocol):
+    """What a Trace needs of a reader (`funcrec.trace.reader.TraceReader` is one); tests give their own."""
+
+    header: Header
+    functions: list[FunctionRecord]
+    sites: list[SiteRecord]
+    call_sites: list[CallSite]
+    skipped: list[SkippedRecord]
+    types: list[dict[str, Any]]
+    plans: list[dict[str, Any]]
+    processes: list[ProcessRecord]
+    goroutines: list[GoroutineRecord]
+    lost: list[LostRecord]
+    clocks: list[ClockReading]
+    notes: list[NoteRecord]
+    closing: Closing | None
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file, one line; None when nothing is."""
+        ...
+
+    @property
+    def blocks(self) -> Any:
+        """Sequence of `BlockFacts` in file order."""
+        ...
+
+    def events(self, number: int, /) -> EventColumns:
+        """Events of one block in stored order."""
+        ...
+
+
+class Trace:
+    """A recording: what is in the file, and the calls made of its events.
+
+    Args:
+        path: the trace file, or an open binary file.
+        reader: used instead of opening `path`.
+
+    Raises:
+        TraceError: not a trace, or nothing in it can be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, reader: Source | None = None) -> None:
+        if reader is None:
+            reader = import_module("funcrec.trace.reader").TraceReader(path)
+        self.path = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "-")
+        self.reader: Any = reader
+        self.header: Header = reader.header
+        self.functions: list[FunctionRecord] = reader.functions
+        self.sites: list[SiteRecord] = reader.sites
+        self.call_sites: list[CallSite] = reader.call_sites
+        self.skipped: list[SkippedRecord] = reader.skipped
+        self.processes: list[ProcessRecord] = reader.processes
+        self.goroutines: list[GoroutineRecord] = reader.goroutines
+        self.lost: list[LostRecord] = reader.lost
+        self.notes: list[NoteRecord] = reader.notes
+        self.closing: Closing | None = reader.closing
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file, one line; None when nothing is (known so far)."""
+        damage: str | None = self.reader.damage
+        return damage
+
+    @property
+    def start_ns(self) -> int:
+        """First clock reading, monotonic ns: where the times of every view and export count from."""
+        return self.header.clock.monotonic_ns
+
+    @cached_property
+    def end_ns(self) -> int:
+        """Last time known in the trace, monotonic ns."""
+        times = [self.start_ns]
+        times += [block.t_max for block in self.reader.blocks]
+        times += [clock.monotonic_ns for clock in self.reader.clocks]
+        times += [record.last_ns for record in self.lost]
+        if self.closing is not None:
+            times.append(self.closing.clock.monotonic_ns)
+        return max(times)
+
+    @property
+    def lost_events(self) -> int:
+        """Events that happened and are not in the trace."""
+        return sum(record.count for record in self.lost if record.kind == "events")
+
+    @property
+    def lost_values(self) -> int:
+        """Captures of values that are not in the trace; their calls are."""
+        return sum(record.count for record in self.lost if record.kind == "values")
+
+    def table(self) -> "Calls":
+        """Return all calls of the trace; made once, then kept."""
+        return self._calls
+
+    @cached_property
+    def _calls(self) -> "Calls":
+        from funcrec.report.calls import pair_calls
+
+        return pair_calls(self)
+
+    def calls(self, where: str | None = None, **filters: Any) -> "Selection":
+        """Return the calls that pass a condition and filters.
+
+        Args:
+            where: a condition such as `dur > 1ms and caller =~ "main.*"`.
+            filters: further fields of `funcrec.report.request.FilterRequest`, such as `min_ns=1000`.
+
+        Raises:
+            UsageError: a filter that does not parse or names nothing in the trace.
+        """
+        from funcrec.report.filters import FilterRequest, select
+
+        conditions = (where,) if where is not None else ()
+        return select(self, FilterRequest(where=conditions, **filters))
