@@ -1,0 +1,3 @@
+module funcrec.test/programs
+
+go 1.21
