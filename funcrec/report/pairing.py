@@ -1,13 +1,254 @@
-"""Events to calls: which entry belongs to which exit, and how the other calls ended."""
+"""Events to calls: which entry belongs to which exit, and how the other calls ended.
 
+A frame is (stack, function, depth), depth being the distance from the stack's base. Open frames of a stack lie at growing
+depths, so whatever happens at depth d proves that frames at d or deeper are over (RECOVERY: deeper than d; GOEXIT and
+FATAL: all). Hence a frame ends at the first later event of its stack whose depth is not above its own, and how it ended
+is read off that event: its own exit, a state event, or none that explains it.
+"""
+
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from funcrec.report.calls import Calls
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import Calls, State
+from funcrec.report.nextsmaller import next_at_most
+from funcrec.report.streams import Index, Streams, read_streams, site_functions, site_roles
+from funcrec.report.untrusted import untrusted
+from funcrec.trace.records import SiteRole
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
 
+@dataclass
+class _Frames:
+    """m calls in stream order. entry: position in the stream; end: position of the event that ended it (that of the
+    next stack's first event when none did); level: open frames of the same stack below it; parent: frame or -1."""
+
+    entry: Index
+    end: Index
+    stack: Index
+    function: NDArray[np.uint32]
+    state: NDArray[np.uint8]
+    level: NDArray[np.int32]
+    parent: Index
+
+
 def pair(trace: "Trace") -> Calls:
-    """Make the calls of all events of a trace."""
-    raise NotImplementedError
+    """Make the calls of all events of a trace.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    streams = read_streams(trace)
+    frames = _frames(streams, trace)
+    start_ns = streams.time_ns[frames.entry]
+    known = frames.state <= State.GOEXIT
+    end_ns = np.full(len(known), -1, dtype=np.int64)
+    end_ns[known] = streams.time_ns[frames.end[known]]
+    returned = frames.state == State.RETURNED
+    doubtful = untrusted(trace, frames.function, start_ns, end_ns, known & (frames.end != frames.entry))
+    frames.state[doubtful] = State.LOST
+    end_ns[doubtful] = -1
+    returned &= ~doubtful
+    _join_system_stacks(streams, frames)
+    self_ns = _self_times(start_ns, end_ns, frames.parent)
+    return _table(streams, frames, returned, start_ns, end_ns, self_ns)
+
+
+def _frames(streams: Streams, trace: "Trace") -> _Frames:
+    roles = site_roles(trace.sites)[streams.site]
+    functions = site_functions(trace.sites)
+    entry = np.flatnonzero((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT))
+    counts = np.diff(np.searchsorted(entry, streams.stacks.start))
+    stack = np.repeat(np.arange(len(counts)), counts)
+    function = functions[streams.site[entry]]
+    last = np.repeat(streams.stacks.start[1:], counts)
+    end = np.minimum(next_at_most(_reach(roles, streams.depth), entry), last)
+    point = roles[entry] == SiteRole.POINT
+    end[point] = entry[point]
+
+    state = np.full(len(entry), State.LOST, dtype=np.uint8)
+    still = end == last
+    ends = np.where(still, 0, end)
+    role = roles[ends]
+    returns = role == SiteRole.EXIT
+    returns &= functions[streams.site[ends]] == function
+    returns &= streams.depth[ends] == streams.depth[entry]
+    state[returns | point] = State.RETURNED
+    state[(role == SiteRole.RECOVERY) | (role == SiteRole.FATAL)] = State.PANICKED
+    state[role == SiteRole.GOEXIT] = State.GOEXIT
+    state[still] = State.OPEN
+    if trace.header.options.get("entry_only"):
+        state[:] = State.ENTRY
+    level, parent = _nesting(roles, end, point)
+    return _Frames(entry, end, stack, function, state, level, parent)
+
+
+def _reach(roles: NDArray[np.uint8], depth: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The depth from which on an event proves frames over."""
+    special = np.flatnonzero(roles >= SiteRole.RECOVERY)
+    if len(special) == 0:
+        return depth
+    reach = depth.copy()
+    reach[special] = np.where(roles[special] == SiteRole.RECOVERY, depth[special] + np.uint32(1), np.uint32(0))
+    return reach
+
+
+def _nesting(roles: NDArray[np.uint8], end: Index, point: NDArray[np.bool_]) -> tuple[NDArray[np.int32], Index]:
+    """Return each frame's level (number of frames open on the same stack when it began) and parent.
+
+    A frame is a first child exactly if its level is one above that of the frame begun before it. Sorted by level, then
+    time, the first children of one level stand in the order of their parents on the level above, and every other frame
+    has the parent of the last first child before it.
+    """
+    m = len(end)
+    begun = np.cumsum((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT), dtype=np.int64)
+    begun_before_end = begun[end - 1] if m else end
+    begun_before_end[point] = np.flatnonzero(point) + 1
+    del begun
+    ended = np.cumsum(np.bincount(begun_before_end, minlength=m + 1)[:m])
+    level = (np.arange(m) - ended).astype(np.int32)
+    first = np.zeros(m, dtype=bool)
+    first[1:] = level[1:] == level[:-1] + 1
+    small = m == 0 or int(level.max()) < 1 << 16
+    by_level = np.argsort(level.astype(np.uint16) if small else level, kind="stable")
+    first_sorted = first[by_level]
+    has_child = np.zeros(m, dtype=bool)
+    has_child[:-1] = first[1:]
+    parents = by_level[has_child[by_level]]
+    parent = np.full(m, -1, dtype=np.int64)
+    at = int(np.count_nonzero(level == 0))
+    parent[by_level[at:]] = parents[np.cumsum(first_sorted)[at:] - 1]
+    return level, parent
+
+
+def _join_system_stacks(streams: Streams, frames: _Frames) -> None:
+    """Give the outermost frames of system stacks the frame of the goroutine's own stack that was open at their time."""
+    stacks = streams.stacks
+    root = np.flatnonzero(stacks.system[frames.stack] & (frames.level == 0))
+    goid = streams.goid_of(streams.event[frames.entry[root]].astype(np.int64))
+    root, goid = root[goid != 0], goid[goid != 0]
+    if len(root) == 0:
+        return
+    after = _last_event_before(streams, frames, root, goid)
+    root, after = root[after >= 0], after[after >= 0]
+    parent = _innermost_open(frames, after)
+    root, parent = root[parent >= 0], parent[parent >= 0]
+    frames.parent[root] = parent
+    # Everything above such a frame is as much deeper as its new parent is deep.
+    shift = np.zeros(len(frames.entry), dtype=np.int32)
+    shift[root] = frames.level[parent] + 1
+    begins = np.where(frames.level == 0, np.arange(len(shift)), 0)
+    frames.level += shift[np.maximum.accumulate(begins)]
+
+
+def _last_event_before(streams: Streams, frames: _Frames, root: Index, goid: NDArray[np.uint64]) -> Index:
+    """Position of the last event of the goroutine's own stack up to the time each frame began, -1 for none."""
+    stacks = streams.stacks
+    own = {
+        (int(pid), int(number)): at
+        for at, (pid, number, system) in enumerate(zip(stacks.pid, stacks.number, stacks.system, strict=True))
+        if not system
+    }
+    result = np.full(len(root), -1, dtype=np.int64)
+    pid = stacks.pid[frames.stack[root]]
+    keys, which = np.unique(np.stack((pid.astype(np.uint64), goid)), axis=1, return_inverse=True)
+    by_goroutine = np.argsort(which, kind="stable")
+    bounds = np.searchsorted(which[by_goroutine], np.arange(keys.shape[1] + 1))
+    for number, (one_pid, one_goid) in enumerate(keys.T.tolist()):
+        stack = own.get((one_pid, one_goid))
+        if stack is None:
+            continue
+        members = by_goroutine[bounds[number] : bounds[number + 1]]
+        low, high = stacks.start[stack], stacks.start[stack + 1]
+        times = streams.time_ns[frames.entry[root[members]]]
+        found = np.searchsorted(streams.time_ns[low:high], times, side="right") - 1
+        result[members] = np.where(found >= 0, found + low, -1)
+    return result
+
+
+def _innermost_open(frames: _Frames, after: Index) -> Index:
+    """The innermost frame open on the stack of each event, once the event is over; -1 for none."""
+    m = len(frames.entry)
+    begun = np.searchsorted(frames.entry, after, side="right")
+    ended = np.searchsorted(np.sort(frames.end), after, side="right")
+    level = begun - ended - 1
+    # The frame wanted is the last one of its level that began by then.
+    rank = frames.level.astype(np.int64) * m + np.arange(m)
+    by_rank = np.argsort(rank)
+    found = np.searchsorted(rank[by_rank], level * m + begun - 1, side="right") - 1
+    return np.where(level >= 0, by_rank[np.maximum(found, 0)], -1)
+
+
+def _self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
+    """Duration minus the durations of direct children, as far as they lie inside; -1 where the end is unknown."""
+    m = len(parent)
+    child = np.flatnonzero((parent >= 0) & (end_ns >= 0))
+    above = parent[child]
+    inside = np.minimum(end_ns[child], end_ns[above]) - np.maximum(start_ns[child], start_ns[above])
+    np.maximum(inside, 0, out=inside)
+    # Weights are summed as doubles, exact up to 2**53 ns = 104 days inside one call.
+    children = np.bincount(above, weights=inside, minlength=m).astype(np.int64)
+    return np.where(end_ns >= 0, np.maximum(end_ns - start_ns - children, 0), -1)
+
+
+def _table(
+    streams: Streams,
+    frames: _Frames,
+    returned: NDArray[np.bool_],
+    start_ns: Index,
+    end_ns: Index,
+    self_ns: Index,
+) -> Calls:
+    order = _by_start(start_ns)
+    m = len(order)
+    row = np.empty(m + 1, dtype=np.int64)
+    row[order] = np.arange(m)
+    row[m] = -1  # what parent -1 reads
+    entry_event = streams.event[frames.entry[order]].astype(np.int64)
+    exit_event = np.full(m, -1, dtype=np.int64)
+    ends = returned[order]
+    exit_event[ends] = streams.event[frames.end[order[ends]]]
+    stacks = streams.stacks
+    stack = frames.stack[order]
+    system = stacks.system[stack]
+    goid = stacks.number[stack]
+    if system.any():
+        goid[system] = streams.goid_of(entry_event[system])
+    return Calls(
+        start_ns=start_ns[order],
+        end_ns=end_ns[order],
+        self_ns=self_ns[order],
+        state=frames.state[order],
+        function=frames.function[order],
+        pid=stacks.pid[stack],
+        tid=streams.tid[entry_event],
+        goid=goid,
+        stack=np.where(system, stacks.number[stack], np.uint64(0)),
+        depth=frames.level[order].astype(np.uint32),
+        parent=row[frames.parent[order]],
+        caller=streams.caller[entry_event],
+        entry_event=entry_event,
+        exit_event=exit_event,
+    )
+
+
+def _by_start(start_ns: Index) -> Index:
+    """Order by start; equal starts keep the order of the stream, where an outer call stands before an inner one.
+
+    The vectorised quicksort is two to three times faster than a stable sort here, and ties are few.
+    """
+    order = np.argsort(start_ns)
+    ordered = start_ns[order]
+    equal = ordered[1:] == ordered[:-1]
+    if equal.any():
+        tied = np.zeros(len(order), dtype=bool)
+        tied[1:] |= equal
+        tied[:-1] |= equal
+        at = np.flatnonzero(tied)
+        members = order[at]
+        order[at] = members[np.lexsort((members, start_ns[members]))]
+    return order

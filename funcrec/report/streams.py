@@ -1,0 +1,179 @@
+"""All events of a trace, grouped by the stack they happened on and in time order: what pairing works on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.errors import TraceError
+from funcrec.trace.records import EventColumns, SiteRecord, SiteRole
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """k stacks, sorted by process, goroutine stacks before system stacks, then number.
+
+    Attributes:
+        start: i64[k + 1], the events of stack s are start[s]:start[s + 1].
+        pid: u32[k]. number: u64[k], goid or (system) the stack field of the events. system: bool[k].
+    """
+
+    start: Index
+    pid: NDArray[np.uint32]
+    number: NDArray[np.uint64]
+    system: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pid)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of consecutive events of one (pid, goid, stack), in file order; `first` is an event number."""
+
+    first: Index
+    pid: NDArray[np.uint32]
+    goid: NDArray[np.uint64]
+    stack: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """n events, by stack and then time (equal times: stored order).
+
+    Attributes:
+        stacks: whose they are.
+        runs: what the file says of them, by event number.
+        time_ns: i64[n]. site: u32[n]. depth: u32[n], bytes.
+        event: event number (position in the file), u32[n] or i64[n].
+        tid, caller: u32[n], in file order, so by event number.
+    """
+
+    stacks: Stacks
+    runs: Runs
+    time_ns: Index
+    site: NDArray[np.uint32]
+    depth: NDArray[np.uint32]
+    event: NDArray[Any]
+    tid: NDArray[np.uint32]
+    caller: NDArray[np.uint32]
+
+    def goid_of(self, events: Index) -> NDArray[np.uint64]:
+        """Return the goroutine of each event number."""
+        return self.runs.goid[np.searchsorted(self.runs.first, events, side="right") - 1]
+
+
+def site_roles(sites: list[SiteRecord]) -> NDArray[np.uint8]:
+    """Return the role of each site."""
+    return np.array([site.role for site in sites], dtype=np.uint8)
+
+
+def site_functions(sites: list[SiteRecord]) -> NDArray[np.uint32]:
+    """Return the function of each site."""
+    return np.array([site.function for site in sites], dtype=np.uint32)
+
+
+def read_streams(trace: "Trace") -> Streams:
+    """Read and order all events.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    n = sum(block.n for block in trace.reader.blocks)
+    columns = _FileColumns(n)
+    state_sites = site_roles(trace.sites) >= SiteRole.RECOVERY
+    pieces = [columns.take(events, state_sites) for events in _blocks(trace)]
+    columns.cut()
+    runs = Runs(*(np.concatenate(parts) for parts in zip(*pieces, strict=True))) if pieces else _no_runs()
+    stacks, order = _order(runs, columns.time_ns)
+    time_ns = columns.time_ns[order]
+    columns.time_ns = time_ns  # frees the unordered column before the next is made
+    site = columns.site[order]
+    columns.site = site
+    depth = columns.depth[order]
+    event = order.astype(np.uint32) if n < 1 << 32 else order
+    return Streams(stacks, runs, time_ns, site, depth, event, columns.tid, columns.caller)
+
+
+def _blocks(trace: "Trace") -> Iterator[EventColumns]:
+    for number in range(len(trace.reader.blocks)):
+        events: EventColumns = trace.reader.events(number)
+        if len(events) and int(events.site.max()) >= len(trace.sites):
+            raise TraceError(
+                f"block {number} of {trace.path} has an event of an unknown site", remedy="record it again"
+            )
+        yield events
+
+
+class _FileColumns:
+    """Columns of the whole file, filled block by block."""
+
+    def __init__(self, n: int) -> None:
+        self.n = 0
+        self.time_ns = np.empty(n, dtype=np.int64)
+        self.site = np.empty(n, dtype=np.uint32)
+        self.depth = np.empty(n, dtype=np.uint32)
+        self.tid = np.empty(n, dtype=np.uint32)
+        self.caller = np.empty(n, dtype=np.uint32)
+
+    def take(self, events: EventColumns, state_sites: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
+        """Append a block; return its runs: first event, pid, goid, stack."""
+        at = slice(self.n, self.n + len(events))
+        for name in ("time_ns", "site", "depth", "tid", "caller"):
+            getattr(self, name)[at] = getattr(events, name)
+        stack = events.stack
+        if stack.any() and state_sites.any():
+            # What ends a goroutine's frames counts for its own stack, wherever it was seen.
+            stack = np.where(state_sites[events.site], np.uint64(0), stack)
+        begins = np.ones(len(events), dtype=bool)
+        begins[1:] = events.goid[1:] != events.goid[:-1]
+        begins[1:] |= events.pid[1:] != events.pid[:-1]
+        begins[1:] |= stack[1:] != stack[:-1]
+        first = np.flatnonzero(begins)
+        self.n += len(events)
+        return first + at.start, events.pid[first], events.goid[first], stack[first]
+
+    def cut(self) -> None:
+        """Drop the room that damaged blocks did not fill."""
+        for name in ("time_ns", "site", "depth", "tid", "caller"):
+            setattr(self, name, getattr(self, name)[: self.n])
+
+
+def _no_runs() -> Runs:
+    none = np.empty(0, dtype=np.uint64)
+    return Runs(none.astype(np.int64), none.astype(np.uint32), none, none)
+
+
+def _order(runs: Runs, time_ns: Index) -> tuple[Stacks, Index]:
+    """Return the stacks, and the event numbers by stack and time."""
+    system = runs.stack != 0
+    number = np.where(system, runs.stack, runs.goid)
+    length = np.diff(runs.first, append=len(time_ns))
+    by_stack = np.lexsort((number, system, runs.pid))
+    pid, number, system = runs.pid[by_stack], number[by_stack], system[by_stack]
+    length, first = length[by_stack], runs.first[by_stack]
+    new = np.ones(len(first), dtype=bool)
+    new[1:] = (pid[1:] != pid[:-1]) | (number[1:] != number[:-1]) | (system[1:] != system[:-1])
+    begins = np.cumsum(length) - length
+    start = np.append(begins[new], len(time_ns))
+    order = np.arange(len(time_ns))
+    order += np.repeat(first - begins, length)
+    _sort_times(order, time_ns, start)
+    return Stacks(start, pid[new], number[new], system[new]), order
+
+
+def _sort_times(order: Index, time_ns: Index, start: Index) -> None:
+    """Put events of one stack into time order where blocks of the file overlap in time; equal times stay as stored."""
+    ordered = time_ns[order]
+    back = np.flatnonzero(ordered[1:] < ordered[:-1]) + 1
+    stack = np.searchsorted(start, back, side="right") - 1
+    for each in np.unique(stack[start[stack] != back]):
+        at = slice(start[each], start[each + 1])
+        order[at] = order[at][np.argsort(ordered[at], kind="stable")]

@@ -1,0 +1,142 @@
+"""The rules of pairing, one event after the other: slow, obvious, and what the fast way must agree with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from funcrec.report.calls import State
+from funcrec.report.recording import Trace
+from funcrec.trace.records import SiteRole
+
+
+@dataclass(eq=False)
+class Frame:
+    function: int
+    slot: int
+    start: int
+    number: int
+    row: dict[str, Any]
+    state: State = State.OPEN
+    end: int = -1
+    exit_number: int = -1
+    parent: "Frame | None" = None
+    children: "list[Frame]" = field(default_factory=list)
+
+    @property
+    def level(self) -> int:
+        return 0 if self.parent is None else self.parent.level + 1
+
+    @property
+    def self_ns(self) -> int:
+        if self.end < 0:
+            return -1
+        inside = [min(c.end, self.end) - max(c.start, self.start) for c in self.children if c.end >= 0]
+        return max(self.end - self.start - sum(max(each, 0) for each in inside), 0)
+
+
+def reference_calls(trace: Trace) -> list[dict[str, Any]]:
+    """All calls as dicts with the columns of `Calls`."""
+    stacks: dict[tuple[int, bool, int], list[dict[str, Any]]] = {}
+    number = 0
+    for block in range(len(trace.reader.blocks)):
+        events = trace.reader.events(block)
+        for at in range(len(events)):
+            row = {name: int(getattr(events, name)[at]) for name in events.__dataclass_fields__}
+            row["number"] = number
+            number += 1
+            system = row["stack"] != 0 and trace.sites[row["site"]].role < SiteRole.RECOVERY
+            key = (row["pid"], system, row["stack"] if system else row["goid"])
+            stacks.setdefault(key, []).append(row)
+    frames: list[Frame] = []
+    history: dict[tuple[int, bool, int], list[tuple[int, Frame | None]]] = {}
+    for key in sorted(stacks):
+        rows = sorted(stacks[key], key=lambda row: row["time_ns"])  # stable
+        made, history[key] = _run_stack(trace, rows)
+        frames += made
+    for frame in frames:
+        if frame.row["stack"] and frame.parent is None and frame.row["goid"]:
+            own = history.get((frame.row["pid"], False, frame.row["goid"]), [])
+            before = [top for time_ns, top in own if time_ns <= frame.start]
+            if before and before[-1] is not None:
+                frame.parent = before[-1]
+    _doubt(trace, frames)
+    if trace.header.options.get("entry_only"):
+        for frame in frames:
+            frame.state, frame.end, frame.exit_number = State.ENTRY, -1, -1
+    for frame in frames:
+        if frame.parent is not None:
+            frame.parent.children.append(frame)
+    frames.sort(key=lambda frame: frame.start)  # stable: by stack and then time as made
+    index = {frame: row for row, frame in enumerate(frames)}
+    return [
+        {
+            "start_ns": frame.start,
+            "end_ns": frame.end,
+            "self_ns": frame.self_ns,
+            "state": int(frame.state),
+            "function": frame.function,
+            "pid": frame.row["pid"],
+            "tid": frame.row["tid"],
+            "goid": frame.row["goid"],
+            "stack": frame.row["stack"],
+            "depth": frame.level,
+            "parent": -1 if frame.parent is None else index[frame.parent],
+            "caller": frame.row["caller"],
+            "entry_event": frame.number,
+            "exit_event": frame.exit_number,
+        }
+        for frame in frames
+    ]
+
+
+def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], list[tuple[int, Frame | None]]]:
+    made: list[Frame] = []
+    open_frames: list[Frame] = []
+    history: list[tuple[int, Frame | None]] = []
+
+    def close(down_to: int, state: State, end: int = -1) -> None:
+        while open_frames and open_frames[-1].slot >= down_to:
+            frame = open_frames.pop()
+            frame.state, frame.end = state, end
+
+    for row in rows:
+        site, now, slot = trace.sites[row["site"]], row["time_ns"], row["depth"]
+        if site.role in (SiteRole.ENTRY, SiteRole.POINT):
+            close(slot, State.LOST)
+            frame = Frame(site.function, slot, now, row["number"], row)
+            frame.parent = open_frames[-1] if open_frames else None
+            made.append(frame)
+            if site.role == SiteRole.POINT:
+                frame.state, frame.end, frame.exit_number = State.RETURNED, now, row["number"]
+            else:
+                open_frames.append(frame)
+        elif site.role == SiteRole.EXIT:
+            close(slot + 1, State.LOST)
+            if open_frames and open_frames[-1].slot == slot:
+                frame = open_frames[-1]
+                if frame.function == site.function:
+                    close(slot, State.RETURNED, now)
+                    frame.exit_number = row["number"]
+                else:
+                    close(slot, State.LOST)
+        elif site.role == SiteRole.RECOVERY:
+            close(slot + 1, State.PANICKED, now)
+        else:
+            close(0, State.GOEXIT if site.role == SiteRole.GOEXIT else State.PANICKED, now)
+        history.append((now, open_frames[-1] if open_frames else None))
+    return made, history
+
+
+def _doubt(trace: Trace, frames: list[Frame]) -> None:
+    for record in trace.lost:
+        if record.kind != "events" or record.count <= 0:
+            continue
+        roles: dict[int, set[int]] = {}
+        for site in record.by_site:
+            roles.setdefault(trace.sites[site].function, set()).add(trace.sites[site].role)
+        unknown = sum(record.by_site.values()) < record.count
+        for frame in frames:
+            both = {SiteRole.ENTRY, SiteRole.EXIT} <= roles.get(frame.function, set())
+            single = frame.exit_number == frame.number
+            overlaps = frame.start <= record.last_ns and record.first_ns <= frame.end
+            if frame.end >= 0 and not single and overlaps and (unknown or both):
+                frame.state, frame.end, frame.exit_number = State.LOST, -1, -1
