@@ -13,7 +13,7 @@ import typer
 from funcrec.errors import ExitCode, FuncrecError
 
 # Name of each subcommand in the order of the help; `funcrec.commands.NAME` defines the function `command`.
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("doctor",)
 
 app = typer.Typer(
     name="funcrec",
@@ -24,6 +24,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _program() -> None:
+    """Make typer keep subcommands even when there is only one."""
 
 
 def _register() -> None:

@@ -20,15 +20,18 @@ FUNCREC = Path(sys.executable).with_name("funcrec")
 LIMIT_S = 120  # no single recording or view takes longer, short of a hang
 
 
-def funcrec(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+def funcrec(
+    *arguments: str | Path, check: bool = True, prefix: Sequence[str] = (), **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end.
 
     Args:
         arguments: of the command.
         check: fail the test when the exit status is not 0.
+        prefix: a command that runs it, such as `setpriv ...`.
         options: for `subprocess.run`.
     """
-    command = [str(FUNCREC), *map(str, arguments)]
+    command = [*prefix, str(FUNCREC), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, **options)
     if check:
         assert done.returncode == 0, f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
