@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 1  # a reader that does not know it cannot read the file
+MINOR = 0  # additions that older readers pass over
 
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -31,6 +32,10 @@ class RecordType(IntEnum):
     GOROUTINES = 8
     INDEX = 9
     NOTE = 10
+
+
+# Records whose bodies are binary columns; all others are small and rows of msgpack values.
+LARGE = frozenset({RecordType.EVENTS, RecordType.VALUES, RecordType.INDEX})
 
 
 class SiteRole(IntEnum):
@@ -179,7 +184,9 @@ class ValueColumns:
 class LostRecord:
     """count events of one ring that found no room, between two monotonic times.
 
-    kind is "events" or "values". by_site: site id -> count, as far as it is known (the sum may be below count).
+    kind is "events" or "values". by_site: site id -> at most how many of them were
+    lost there (the kernel counts sites and places apart, so the sum may be above count; below it, some are unknown).
+    damaged: the reader made this one because a part of the file cannot be read; such a record is never in a file.
     """
 
     ring: int
@@ -188,6 +195,32 @@ class LostRecord:
     count: int
     kind: str = "events"
     by_site: dict[int, int] = field(default_factory=dict)
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlockInfo:
+    """One EVENTS record, known without decoding it.
+
+    Attributes:
+        number: position among the blocks that can be read.
+        offset: in the file, of the record's prefix.
+        n: events.
+        first_event: number of its first event over the whole recording.
+        t_min, t_max: monotonic ns of its first and last event; blocks may overlap in time.
+        goid_min, goid_max: which goroutines are in it, as far as it is known (else 0 and 2**64 - 1).
+        values: captures that belong to its events.
+    """
+
+    number: int
+    offset: int
+    n: int
+    first_event: int
+    t_min: int
+    t_max: int
+    goid_min: int
+    goid_max: int
+    values: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""Typed access to the fields of a record body: every field of an untrusted msgpack map is checked where it is read."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from funcrec.trace.framing import BadRecordError
+from funcrec.trace.limits import MAX_ARRAY, MAX_CONTAINERS, MAX_NESTING, MAX_TEXT
+
+Check = Callable[[Any], Any]
+
+
+def unpack_body(content: bytes, containers: int = MAX_CONTAINERS) -> dict[str, Any]:
+    """Unpack the one msgpack map of a record, which may hold so many arrays and maps.
+
+    Raises:
+        BadRecordError: not exactly one map with text keys, or beyond the limits.
+    """
+    # msgpack bounds each array but not their number, and an empty one costs a byte in the file and 56 in memory.
+    left = containers
+
+    def count(container: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError("too many arrays and maps")
+        return container
+
+    try:
+        body = msgpack.unpackb(
+            content,
+            raw=False,
+            unicode_errors="surrogateescape",
+            strict_map_key=True,
+            object_hook=count,
+            list_hook=count,
+            max_str_len=4 * MAX_TEXT,
+            max_array_len=MAX_ARRAY,
+            max_map_len=MAX_ARRAY,
+            max_ext_len=0,
+        )
+    except ValueError as error:  # every error of msgpack is one
+        raise BadRecordError(f"its content is not msgpack within the limits ({type(error).__name__})") from error
+    if not isinstance(body, dict):
+        raise BadRecordError("its content is not a map")
+    return body
+
+
+class Body:
+    """A msgpack map whose fields are read by type; every method raises BadRecordError for another type or range."""
+
+    def __init__(self, fields: Any) -> None:
+        if not isinstance(fields, dict):
+            raise BadRecordError("a map is missing")
+        self._fields = fields
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def value(self, name: str, check: Check) -> Any:
+        """Return a field that passes the check."""
+        if name not in self._fields:
+            raise BadRecordError(f"its field {name!r} is missing")
+        try:
+            return check(self._fields[name])
+        except BadRecordError as error:
+            raise BadRecordError(f"its field {name!r} {error}") from None
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """Return an integer of low..high."""
+        number: int = self.value(name, integer(low, high))
+        return number
+
+    def data(self, name: str) -> bytes:
+        """Return a bin field."""
+        data: bytes = self.value(name, binary)
+        return data
+
+    def plain(self, name: str) -> dict[str, Any]:
+        """Return a map field of plain values."""
+        fields: dict[str, Any] = self.value(name, plain_map)
+        return fields
+
+    def table(self, name: str) -> "Body":
+        """Return a map field whose own fields are checked one by one."""
+        return Body(self._fields.get(name))
+
+    def rows(self, name: str, n: int, *checks: Check) -> list[list[Any]]:
+        """Return n rows, one check for each column; further columns of a later minor version are dropped."""
+        rows: list[list[Any]] = self.value(name, array_of(row(*checks)))
+        if len(rows) != n:
+            raise BadRecordError(f"it has {len(rows)} rows instead of {n}")
+        return rows
+
+
+def integer(low: int, high: int) -> Check:
+    """A check for an integer of low..high."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise BadRecordError(f"is not an integer of {low}..{high}")
+        return value
+
+    return check
+
+
+u8, u32, u64 = integer(0, (1 << 8) - 1), integer(0, (1 << 32) - 1), integer(0, (1 << 64) - 1)
+i32, i64 = integer(-(1 << 31), (1 << 31) - 1), integer(-(1 << 63), (1 << 63) - 1)
+
+
+def text(value: Any) -> str:
+    """A check for text; bytes that are not UTF-8 came as lone surrogates and stay so."""
+    if type(value) is not str:
+        raise BadRecordError("is not text")
+    return value
+
+
+def binary(value: Any) -> bytes:
+    """A check for bytes."""
+    if type(value) is not bytes:
+        raise BadRecordError("is not binary")
+    return value
+
+
+def array(value: Any) -> list[Any]:
+    """A check for a list of anything."""
+    if type(value) is not list:
+        raise BadRecordError("is not an array")
+    return value
+
+
+def array_of(check: Check) -> Check:
+    """A check for a list whose elements pass another check."""
+    return lambda value: [check(element) for element in array(value)]
+
+
+def row(*checks: Check) -> Check:
+    """A check for a list of at least as many elements as there are checks; more are dropped."""
+
+    def check_row(value: Any) -> list[Any]:
+        if len(array(value)) < len(checks):
+            raise BadRecordError(f"has a row of less than {len(checks)} elements")
+        return [check(element) for check, element in zip(checks, value, strict=False)]
+
+    return check_row
+
+
+def plain_map(value: Any) -> dict[str, Any]:
+    """A check for a map with text keys, of plain values in bounded nesting."""
+    if type(value) is not dict:
+        raise BadRecordError("is not a map")
+    _check_plain(value, MAX_NESTING)
+    return value
+
+
+def number(value: Any) -> float:
+    """A check for a finite number that is not negative."""
+    if type(value) not in (int, float) or not 0 <= value < 2**63:
+        raise BadRecordError("is not a number")
+    return float(value)
+
+
+def _check_plain(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise BadRecordError(f"is nested deeper than {MAX_NESTING}")
+    if type(value) is dict:
+        if not all(type(key) is str for key in value):
+            raise BadRecordError("has a key that is not text")
+        value = list(value.values())
+    if type(value) is list:
+        for element in value:
+            _check_plain(element, depth - 1)
+    elif value is not None and type(value) not in (bool, int, float, str, bytes):
+        raise BadRecordError("holds a value of a type that the format does not have")

@@ -1,0 +1,34 @@
+"""Bounds that every reader may rely on and every writer keeps: a trace is an untrusted file.
+
+Normative in `formats/trace.md`, "Limits". Sizes are bytes. Nothing is allocated from a declared size before it was
+compared with one of these.
+"""
+
+MAX_RAW = 64 << 20  # one record, decompressed
+MAX_SMALL_RAW = 4 << 20  # one record other than EVENTS, VALUES and INDEX: its rows become objects, many times larger
+MAX_WINDOW = 8 << 20  # what a zstd frame may ask a decoder to keep
+MAX_BLOCK_EVENTS = 1 << 20
+MAX_TEXT = 1 << 16  # one string
+MAX_NESTING = 32  # maps and arrays inside each other, where rows are free-form
+MAX_ARRAY = 1 << 16  # elements of one array or map
+MAX_CONTAINERS = 1 << 18  # arrays and maps in one record ...
+MAX_LARGE_CONTAINERS = 64  # ... and in one EVENTS, VALUES or INDEX record, which hold binary columns
+
+MAX_FUNCTIONS = 1 << 20
+MAX_SITES = 1 << 24
+MAX_CALL_SITES = 1 << 22
+MAX_TYPES = 1 << 20
+MAX_GOROUTINES = 1 << 24
+MAX_ROWS = 1 << 22  # rows of any other table: processes, losses, clocks, notes, skipped functions
+
+# Whole-file budgets, as base + factor x bytes: no honest writer comes near, no small file can ask for much.
+EVENTS_BASE, EVENTS_PER_BYTE = 1 << 22, 64
+RAW_BASE, RAW_PER_BYTE = 1 << 30, 4096
+SMALL_RAW_BASE, SMALL_RAW_PER_BYTE = 16 << 20, 64
+ROWS_BASE, ROWS_PER_BYTE = 1 << 18, 2
+
+# What the writer aims at.
+VALUES_TARGET = 4 << 20
+SNAPSHOT_TARGET = 1 << 20
+ROWS_TARGET = 1 << 14  # rows in one record
+MAX_INDEXED = 1 << 20  # records that the index lists; a longer file has an index without prefixes
