@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,23 @@ class Recording:
     process: subprocess.Popen[str]
     path: Path
     truth_path: Path
-    _stderr: list[str] = field(default_factory=list)
+    listener: threading.Thread = field(init=False)
+    _said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
+
+    @property
+    def armed(self) -> bool:
+        """Whether the recorder has said that the probes are in place."""
+        return any(line.startswith("funcrec: recording ") for line in self._said)
+
+    def _listen(self) -> None:
+        """Collect what the recorder says while it runs."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._said.append(line)
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         """Send a signal to the recorder alone."""
@@ -95,13 +112,14 @@ class Recording:
 
     def finish(self) -> RecordedTrace:
         """Wait for the recorder's end."""
-        try:
-            stdout, stderr = self.process.communicate(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            _, stderr = self.process.communicate()
-            pytest.fail(f"the recorder did not end; it said:\n{stderr}")
-        return RecordedTrace(self.path, self.process.returncode, stdout, stderr, self.truth_path)
+        assert self.process.stdout is not None
+        killer = threading.Timer(LIMIT_S, self.process.kill)
+        killer.start()
+        stdout = self.process.stdout.read()
+        self.listener.join()
+        self.process.wait()
+        killer.cancel()
+        return RecordedTrace(self.path, self.process.returncode, stdout, "".join(self._said), self.truth_path)
 
 
 Starter = Callable[..., Recording]
@@ -143,8 +161,9 @@ def start_recording(require_bpf: None, tmp_path: Path) -> Iterator[Starter]:
     yield start
     for recording in started:
         if recording.process.poll() is None:
+            recording.process.send_signal(signal.SIGCONT)
             recording.process.kill()
-        recording.process.communicate()
+        recording.finish()
 
 
 @pytest.fixture
