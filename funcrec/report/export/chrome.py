@@ -1,0 +1,167 @@
+"""Chrome trace events (JSON): for chrome://tracing, editors, and viewers that do not read Perfetto's own format.
+
+Times are microseconds with three decimals, since the start of the trace. Goroutines are written as threads, whose
+ids must be numbers from 1 to 2**32 - 1: each track gets a small number when the goroutine's own id does not fit.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from funcrec.report.calls import State
+from funcrec.report.export.creation import creations
+from funcrec.report.export.text import printable_tree, to_json
+from funcrec.report.export.timeline import Timeline
+from funcrec.report.text import printable
+
+_CHUNK = 1 << 14
+_LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript
+# Numbers that may be too large, and characters beyond ASCII that may have to be escaped for people too.
+_DELICATE = re.compile(r"[0-9]{16}|\\u")
+_PHASE = {State.OPEN: "B", State.ENTRY: "i"}
+
+
+def encode(timeline: Timeline) -> Iterator[bytes]:
+    """Yield the file in pieces."""
+    trace = timeline.source.trace
+    about = {
+        "tool": trace.header.tool,
+        "start_monotonic_ns": str(trace.start_ns),
+        "lost_events": timeline.source.lost_events,
+    }
+    yield f'{{"displayTimeUnit":"ns","otherData":{to_json(about)},"traceEvents":[\n'.encode()
+    yield _metadata(timeline).encode()
+    for low in range(0, len(timeline), _CHUNK):
+        yield _events(timeline, low, min(low + _CHUNK, len(timeline))).encode("utf-8", "replace")
+    yield (_flows(timeline) + _losses(timeline)).encode()
+    # A last event without a comma, so that all others can be written alike.
+    yield b'{"ph":"M","name":"trace_end","pid":0,"tid":0}\n]}\n'
+
+
+def _thread_ids(timeline: Timeline) -> list[int]:
+    """One thread number per track, unique within its process: the goroutine's id where that is possible."""
+    plain = all(0 < t.goid < 1 << 32 and t.stack == 0 for t in timeline.tracks)
+    return [t.goid for t in timeline.tracks] if plain else list(range(1, len(timeline.tracks) + 1))
+
+
+def _metadata(timeline: Timeline) -> str:
+    records = [
+        {
+            "ph": "M",
+            "name": "process_name",
+            "pid": p.pid,
+            "tid": 0,
+            "args": {"name": printable(p.exe.rpartition("/")[2])},
+        }
+        for p in timeline.source.trace.processes
+    ]
+    for track, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True):
+        common: dict[str, Any] = {"ph": "M", "pid": track.pid, "tid": tid}
+        records.append({**common, "name": "thread_name", "args": {"name": printable(track.title)}})
+        records.append({**common, "name": "thread_sort_index", "args": {"sort_index": tid}})
+    return "".join(to_json(record) + ",\n" for record in records)
+
+
+def _microseconds(ns: np.ndarray) -> list[str]:
+    return [f"{whole}.{rest:03d}" for whole, rest in zip((ns // 1000).tolist(), (ns % 1000).tolist(), strict=True)]
+
+
+def _events(timeline: Timeline, low: int, high: int) -> str:
+    """Calls as complete events; an open call only begins, an entry-only one is an instant."""
+    part = slice(low, high)
+    trace = timeline.source.trace
+    name = [f'"name":{to_json(printable(f.name))},"cat":"go","ts":' for f in trace.functions]
+    threads = [f',"pid":{t.pid},"tid":{tid}' for t, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True)]
+    state = timeline.state[part]
+    phase = [f'{{"ph":"{_PHASE.get(s, "X")}",' for s in State]
+    timed = ((state != State.OPEN) & (state != State.ENTRY)).tolist()
+    lengths = _microseconds(timeline.end_ns[part] - timeline.start_ns[part])
+    duration = [f',"dur":{length}' if known else "" for length, known in zip(lengths, timed, strict=True)]
+    lines = [
+        f"{phase[s]}{name[f]}{start}{length}{threads[t]}{arguments}}},\n"
+        for s, f, start, length, t, arguments in zip(
+            state.tolist(),
+            timeline.function[part].tolist(),
+            _microseconds(timeline.start_ns[part]),
+            duration,
+            timeline.track[part].tolist(),
+            _arguments(timeline, part),
+            strict=True,
+        )
+    ]
+    return "".join(lines)
+
+
+def _arguments(timeline: Timeline, part: slice) -> list[str]:
+    """The `args` member of each event, with a leading comma; "" where there is nothing to say."""
+    source = timeline.source
+    places: dict[int, str] = {}
+    for caller in np.unique(timeline.caller[part]).tolist():
+        where = source.where(caller)
+        places[caller] = f'"called_from":{to_json(printable(where))}' if where else ""
+    members = [[places[caller]] if places[caller] else [] for caller in timeline.caller[part].tolist()]
+    for at in np.flatnonzero(timeline.state[part] != State.RETURNED).tolist():
+        members[at].append(f'"state":"{State(int(timeline.state[part][at])).label}"')
+    if source.values is not None:
+        for member, values in zip(members, source.values(timeline.row[part]), strict=True):
+            for key, value in zip(("args", "results"), values, strict=True):
+                if value:
+                    member.append(f'"{key}":{_values_json(value)}')
+    return [',"args":{' + ",".join(member) + "}" if member else "" for member in members]
+
+
+def _values_json(values: dict[str, Any]) -> str:
+    text = json.dumps(values, separators=(",", ":"))
+    return to_json(printable_tree(_exact(values))) if _DELICATE.search(text) else text
+
+
+def _exact(value: Any) -> Any:
+    """Integers that JavaScript cannot hold as hexadecimal text."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return value if abs(value) <= _LARGEST else hex(value)
+        case dict():
+            return {key: _exact(item) for key, item in value.items()}
+        case list():
+            return [_exact(item) for item in value]
+        case _:
+            return value
+
+
+def _flows(timeline: Timeline) -> str:
+    """Arrows from the creating call to the first call of the goroutine."""
+    threads = _thread_ids(timeline)
+    events = []
+    for number, creation in enumerate(creations(timeline), start=1):
+        for phase, call in (("s", creation.origin), ("f", creation.target)):
+            track = int(timeline.track[call])
+            events.append(
+                f'{{"ph":"{phase}","bp":"e","id":{number},"name":"go","cat":"go","pid":{timeline.tracks[track].pid},'
+                f'"tid":{threads[track]},"ts":{_microseconds(timeline.start_ns[call : call + 1])[0]}}},\n'
+            )
+    return "".join(events)
+
+
+def _losses(timeline: Timeline) -> str:
+    start = timeline.source.trace.start_ns
+    return "".join(
+        to_json(
+            {
+                "ph": "i",
+                "s": "g",
+                "name": f"{record.count} {record.kind} lost",
+                "cat": "lost",
+                "ts": max(record.first_ns - start, 0) / 1000,
+                "pid": 0,
+                "tid": 0,
+                "args": {"count": record.count, "window_ns": record.last_ns - record.first_ns, "ring": record.ring},
+            }
+        )
+        + ",\n"
+        for record in timeline.source.trace.lost
+    )

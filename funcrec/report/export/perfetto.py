@@ -1,0 +1,244 @@
+"""Perfetto's native trace: goroutines as tracks, calls as slices with their values, creations as flows, losses.
+
+Field numbers and meanings: protos/perfetto/trace/ of Perfetto 52 (trace_packet.proto, track_event/*.proto,
+interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a thread: thread ids are 32 bits there.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import State
+from funcrec.report.export import wire
+from funcrec.report.export.creation import creations
+from funcrec.report.export.source import Values
+from funcrec.report.export.timeline import Timeline
+from funcrec.report.text import printable
+
+# One writer, one packet sequence. Track ids are global in a trace: a base keeps ours apart when traces are joined.
+_SEQUENCE = 1
+_UUID_BASE = 0x66756E63 << 4
+_MONOTONIC, _BOOTTIME, _REALTIME = 3, 6, 1
+_BEGIN, _END, _INSTANT = 1, 2, 3
+_CLEARED, _NEEDS = 1, 2  # bits of sequence_flags: interned data begins here; interned data is needed
+_EXPLICIT_ORDER, _NO_MERGE = 3, 2
+_CHUNK = 1 << 14
+
+
+def encode(timeline: Timeline) -> Iterator[bytes]:
+    """Yield the trace in pieces."""
+    yield _opening(timeline)
+    flows = _Flows(timeline)
+    names = _AnnotationNames()
+    call, begin = timeline.edges()
+    for low in range(0, len(call), _CHUNK):
+        part = slice(low, low + _CHUNK)
+        yield _events(timeline, call[part], begin[part], names, flows)
+    yield _losses(timeline)
+
+
+def _packet(*parts: bytes) -> bytes:
+    return wire.field(1, b"".join(parts) + wire.field(10, _SEQUENCE))
+
+
+def _opening(timeline: Timeline) -> bytes:
+    """Clocks, tracks and interned tables: all that the events refer to."""
+    trace = timeline.source.trace
+    reading = trace.header.clock
+    clocks = (
+        (_MONOTONIC, reading.monotonic_ns),
+        (_BOOTTIME, reading.boottime_ns),
+        (_REALTIME, reading.realtime_ns),
+    )
+    snapshot = b"".join(wire.field(1, wire.field(1, number) + wire.field(2, time)) for number, time in clocks)
+    interned = [
+        wire.field(2, wire.field(1, i + 1) + wire.field(2, printable(f.name))) for i, f in enumerate(trace.functions)
+    ]
+    interned += [
+        wire.field(
+            4,
+            wire.field(1, i + 1)
+            + wire.field(2, printable(site.file))
+            + wire.field(3, printable(site.name))
+            + wire.field(4, site.line),
+        )
+        for i, site in enumerate(trace.call_sites)
+    ]
+    return (
+        _packet(wire.field(6, snapshot))
+        + _packet(
+            wire.field(13, _CLEARED | _NEEDS),
+            wire.field(59, wire.field(58, _MONOTONIC)),
+            wire.field(12, b"".join(interned)),
+        )
+        + b"".join(_packet(wire.field(60, descriptor)) for descriptor in _tracks(timeline))
+    )
+
+
+def _track_uuid(number: int) -> int:
+    return _UUID_BASE + 0x100000 + number
+
+
+def _tracks(timeline: Timeline) -> Iterator[bytes]:
+    """Track descriptors: process, its "Goroutines" group, one track each; one track for the losses."""
+    trace = timeline.source.trace
+    commands = {record.pid: record for record in trace.processes}
+    pids = sorted({track.pid for track in timeline.tracks} | set(commands))
+    for number, pid in enumerate(pids):
+        record = commands.get(pid)
+        process = wire.field(1, pid)
+        if record is not None:
+            process += b"".join(wire.field(2, printable(word)) for word in record.command)
+            process += wire.field(6, printable(record.exe.rpartition("/")[2] or f"process {pid}"))
+        yield wire.field(1, _UUID_BASE + 2 * number) + wire.field(3, process)
+        group = wire.field(1, _UUID_BASE + 2 * number + 1) + wire.field(2, "Goroutines")
+        yield group + wire.field(5, _UUID_BASE + 2 * number) + wire.field(11, _EXPLICIT_ORDER)
+    ranks = sorted(range(len(timeline.tracks)), key=lambda i: (timeline.tracks[i].goid, timeline.tracks[i].stack))
+    for rank, number in enumerate(ranks):
+        track = timeline.tracks[number]
+        yield (
+            wire.field(1, _track_uuid(number))
+            + wire.field(2, printable(track.title))
+            + wire.field(5, _UUID_BASE + 2 * pids.index(track.pid) + 1)
+            + wire.field(12, rank)
+            + wire.field(15, _NO_MERGE)
+        )
+    yield wire.field(1, _track_uuid(len(timeline.tracks))) + wire.field(2, "funcrec: lost events")
+
+
+class _AnnotationNames:
+    """Interned names of annotations; new ones are announced before the events that use them."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._news: list[str] = []
+
+    def field(self, name: str) -> bytes:
+        """The name of an annotation as a reference."""
+        if name not in self._ids:
+            self._ids[name] = len(self._ids) + 1
+            self._news.append(name)
+        return wire.field(1, self._ids[name])
+
+    def announce(self) -> bytes:
+        """The packet that defines names used since the last call; empty when there are none."""
+        if not self._news:
+            return b""
+        rows = [wire.field(3, wire.field(1, self._ids[name]) + wire.field(2, printable(name))) for name in self._news]
+        self._news.clear()
+        return _packet(wire.field(13, _NEEDS), wire.field(12, b"".join(rows)))
+
+
+class _Flows:
+    """Flow fields by the call that starts or ends them."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._fields: dict[int, bytes] = {}
+        for number, creation in enumerate(creations(timeline), start=1):
+            self._add(creation.origin, wire.fixed64(47, _UUID_BASE + number))
+            self._add(creation.target, wire.fixed64(48, _UUID_BASE + number))
+        self.calls = np.array(sorted(self._fields), np.int64)
+
+    def _add(self, call: int, data: bytes) -> None:
+        self._fields[call] = self._fields.get(call, b"") + data
+
+    def field(self, call: int) -> bytes:
+        """The flow fields of one call."""
+        return self._fields[call]
+
+
+@lru_cache(maxsize=1 << 16)
+def _text(number: int, text: str) -> bytes:
+    """A text field; names and values repeat, so that most come from the cache."""
+    return wire.field(number, printable(text))
+
+
+def annotation(name: bytes, value: Any) -> bytes:
+    """A DebugAnnotation body: the name field, then the value in its own type."""
+    match value:
+        case str():
+            return name + _text(6, value)
+        case bool():
+            return name + wire.field(2, value)
+        case int():
+            return name + wire.field(3 if value >= 1 << 63 else 4, value)
+        case float():
+            return name + wire.double(5, value)
+        case dict():
+            return name + b"".join([wire.field(11, annotation(_text(10, key), item)) for key, item in value.items()])
+        case list():
+            return name + b"".join([wire.field(12, annotation(b"", item)) for item in value])
+        case None:
+            return name + _text(6, "nil")
+        case _:
+            return name + _text(6, str(value))
+
+
+def _annotations(names: _AnnotationNames, group: str, values: dict[str, Any]) -> bytes:
+    return wire.field(4, annotation(names.field(group), values)) if values else b""
+
+
+def _tails(
+    timeline: Timeline, call: NDArray[np.int64], begin: NDArray[np.bool_], names: _AnnotationNames, flows: _Flows
+) -> Sequence[bytes]:
+    """Bytes that follow the common fields of each event: values, unusual states and flows."""
+    tails = [b""] * len(call)
+    if timeline.source.values is not None:
+        unique, where = np.unique(call, return_inverse=True)
+        values: list[Values] = timeline.source.values(timeline.row[unique])
+        for at, (number, first) in enumerate(zip(where.tolist(), begin.tolist(), strict=True)):
+            arguments, results = values[number]
+            tails[at] = _annotations(names, "args", arguments) if first else _annotations(names, "results", results)
+    state = timeline.state[call]
+    for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
+        tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))
+    if len(flows.calls):
+        for at in np.flatnonzero(begin & np.isin(call, flows.calls)).tolist():
+            tails[at] += flows.field(int(call[at]))
+    return tails
+
+
+def _events(
+    timeline: Timeline, call: NDArray[np.int64], begin: NDArray[np.bool_], names: _AnnotationNames, flows: _Flows
+) -> bytes:
+    """The packets of a run of edges. Open calls have no end; entry-only calls are instants."""
+    state = timeline.state[call]
+    keep = begin | ((state != State.OPEN) & (state != State.ENTRY))
+    call, begin, state = call[keep], begin[keep], state[keep]
+    if not len(call):
+        return b""
+    tails = _tails(timeline, call, begin, names, flows)
+    kind = np.where(begin, np.where(state == State.ENTRY, _INSTANT, _BEGIN), _END)
+    time = np.where(begin, timeline.start_ns[call], timeline.end_ns[call]) + timeline.source.trace.start_ns
+    caller = timeline.caller[call]
+    event = wire.join(
+        wire.varint_fields(9, kind),
+        wire.varint_fields(10, timeline.function[call] + np.uint32(1), begin),
+        wire.varint_fields(11, timeline.track[call].astype(np.int64) + _track_uuid(0)),
+        wire.varint_fields(34, caller, begin & (caller > 0)),
+    )
+    packet = wire.join(
+        wire.varint_fields(8, time),
+        wire.constant(wire.field(10, _SEQUENCE) + wire.field(13, _NEEDS), len(call)),
+        wire.messages(11, event, _lengths(tails)),
+    )
+    return names.announce() + wire.with_tails(wire.messages(1, packet, _lengths(tails)), tails)
+
+
+def _lengths(tails: Iterable[bytes]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, tails), np.int64)
+
+
+def _losses(timeline: Timeline) -> bytes:
+    """An instant at the begin of each window in which events were lost."""
+    packets = []
+    for record in timeline.source.trace.lost:
+        facts = {"count": record.count, "window_ns": record.last_ns - record.first_ns, "ring": record.ring}
+        notes = b"".join(wire.field(4, annotation(wire.field(10, key), value)) for key, value in facts.items())
+        event = wire.field(9, _INSTANT) + wire.field(11, _track_uuid(len(timeline.tracks)))
+        event += wire.field(23, f"{record.count} {record.kind} lost") + notes
+        packets.append(_packet(wire.field(8, record.first_ns), wire.field(13, _NEEDS), wire.field(11, event)))
+    return b"".join(packets)

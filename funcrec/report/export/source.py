@@ -1,0 +1,48 @@
+"""What every exporter reads: the calls of a trace, those to show, and the tables that name things.
+
+Knows nothing of files or of any foreign format.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import Calls
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+# Arguments and results of one call, in the JSON forms of the machine contract.
+Values = tuple[dict[str, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A trace as exporters see it.
+
+    Attributes:
+        trace: names, places, processes, goroutines and losses.
+        calls: all n calls of the trace.
+        mask: bool[n], the calls to export.
+        values: rows of `calls` -> one (arguments, results) pair each; None when the trace holds no values.
+    """
+
+    trace: "Trace"
+    calls: Calls
+    mask: NDArray[np.bool_]
+    values: Callable[[NDArray[np.int64]], list[Values]] | None = None
+
+    @property
+    def lost_events(self) -> int:
+        """Number of events that could not be delivered, over the whole trace."""
+        return sum(record.count for record in self.trace.lost if record.kind == "events")
+
+    def where(self, caller: int) -> str:
+        """`file:line` of a call site given as `Calls.caller` stores it (id + 1); "" when unknown."""
+        sites = self.trace.call_sites
+        if not 0 < caller <= len(sites) or not sites[caller - 1].file:
+            return ""
+        return f"{sites[caller - 1].file}:{sites[caller - 1].line}"
