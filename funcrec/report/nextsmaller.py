@@ -22,15 +22,13 @@ def next_at_most(values: U32, queries: Index) -> Index:
         k positions; n where there is none.
     """
     n = len(values)
-    found = np.full(len(queries), n, dtype=np.int64)
+    block = np.minimum(queries + 1, max(n - 1, 0))
     limits = values[queries]
-    block = queries + 1
-    waiting = np.flatnonzero(block < n)
-    block, limits = block[waiting], limits[waiting]
-    near = values[block] <= limits
-    found[waiting[near]] = block[near]
-    far = ~near
-    waiting, block, limits = waiting[far], block[far] + 1, limits[far]
+    # Most calls are leaves: their own exit follows at once.
+    far = values[block] > limits
+    found = np.where(far | (queries == n - 1), n, block)
+    waiting = np.flatnonzero(far)
+    block, limits = block[waiting] + 1, limits[waiting]
     if len(waiting):
         _climb(_pyramid(values), waiting, block, limits, found)
     return found
@@ -57,15 +55,16 @@ def _climb(levels: list[U32], waiting: Index, block: Index, limits: U32, found: 
     """
     hits: list[tuple[Index, Index, U32]] = []
     for level in levels:
-        inside = block < len(level)
-        if not inside.all():
+        if int(block.max()) >= len(level):
+            inside = np.flatnonzero(block < len(level))
             waiting, block, limits = waiting[inside], block[inside], limits[inside]
         # An even block is the left half of its parent: looking at the parent covers both halves. Only the top has none.
         hit = level[block] <= limits
         hit &= ((block & 1) == 1) | (block == len(level) - 1)
-        hits.append((waiting[hit], block[hit], limits[hit]))
-        miss = ~hit
-        waiting, block, limits = waiting[miss], (block[miss] + 1) >> 1, limits[miss]
+        at = np.flatnonzero(hit)
+        hits.append((waiting[at], block[at], limits[at]))
+        at = np.flatnonzero(~hit)
+        waiting, block, limits = waiting[at], (block[at] + 1) >> 1, limits[at]
         if len(waiting) == 0:
             break
     waiting, block, limits = hits.pop()

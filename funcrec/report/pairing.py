@@ -1,20 +1,20 @@
 """Events to calls: which entry belongs to which exit, and how the other calls ended.
 
-A frame is (stack, function, depth), depth being the distance from the stack's base. Open frames of a stack lie at growing
-depths, so whatever happens at depth d proves that frames at d or deeper are over (RECOVERY: deeper than d; GOEXIT and
-FATAL: all). Hence a frame ends at the first later event of its stack whose depth is not above its own, and how it ended
-is read off that event: its own exit, a state event, or none that explains it.
+A frame is (stack, function, depth), depth being the distance from the base of the stack. Open frames of a stack lie at
+growing depths, so whatever happens at depth d proves that frames at d or deeper are over (RECOVERY: deeper than d;
+GOEXIT and FATAL: all). Hence a frame ends at the first later event of its stack whose depth is not above its own, and
+how it ended is read off that event: its own exit, a state event, or none that explains it.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
 from funcrec.report.nextsmaller import next_at_most
-from funcrec.report.streams import Index, Streams, read_streams, site_functions, site_roles
+from funcrec.report.streams import Index, Runs, Stacks, Streams, read_streams, site_functions, site_roles
 from funcrec.report.untrusted import untrusted
 from funcrec.trace.records import SiteRole
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Frames:
-    """m calls in stream order. entry: position in the stream; end: position of the event that ended it (that of the
-    next stack's first event when none did); level: open frames of the same stack below it; parent: frame or -1."""
+    """m calls in the order of the stream.
+
+    Attributes:
+        entry: position of the entry event. end: position of the event that ended it, the end of its stack if none did.
+        stack: number of its stack. level: number of frames that were open below it. parent: frame or -1.
+    """
 
     entry: Index
     end: Index
-    stack: Index
+    stack: NDArray[np.uint32]
     function: NDArray[np.uint32]
     state: NDArray[np.uint8]
     level: NDArray[np.int32]
@@ -54,8 +58,25 @@ def pair(trace: "Trace") -> Calls:
     end_ns[doubtful] = -1
     returned &= ~doubtful
     _join_system_stacks(streams, frames)
-    self_ns = _self_times(start_ns, end_ns, frames.parent)
-    return _table(streams, frames, returned, start_ns, end_ns, self_ns)
+    entry_event = streams.event[frames.entry].astype(np.int64)
+    exit_event = np.full(len(known), -1, dtype=np.int64)
+    exit_event[returned] = streams.event[frames.end[returned]]
+    columns: dict[str, NDArray[Any]] = {
+        "start_ns": start_ns,
+        "end_ns": end_ns,
+        "self_ns": _self_times(start_ns, end_ns, frames.parent),
+        "state": frames.state,
+        "function": frames.function,
+        "depth": frames.level.view(np.uint32),
+        "parent": frames.parent,
+        "entry_event": entry_event,
+        "exit_event": exit_event,
+        "stack": frames.stack,
+    }
+    rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
+    # The table is as large as all that it is made of: let go of each column once its successor is there.
+    del streams, frames, start_ns, end_ns, known, returned, doubtful, entry_event, exit_event
+    return _table(columns, *rest)
 
 
 def _frames(streams: Streams, trace: "Trace") -> _Frames:
@@ -63,20 +84,23 @@ def _frames(streams: Streams, trace: "Trace") -> _Frames:
     functions = site_functions(trace.sites)
     entry = np.flatnonzero((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT))
     counts = np.diff(np.searchsorted(entry, streams.stacks.start))
-    stack = np.repeat(np.arange(len(counts)), counts)
+    stack = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
     function = functions[streams.site[entry]]
-    last = np.repeat(streams.stacks.start[1:], counts)
-    end = np.minimum(next_at_most(_reach(roles, streams.depth), entry), last)
+    end = next_at_most(_reach(roles, streams.depth), entry)
+    last = streams.stacks.start[1:][stack]
+    np.minimum(end, last, out=end)
     point = roles[entry] == SiteRole.POINT
     end[point] = entry[point]
 
     state = np.full(len(entry), State.LOST, dtype=np.uint8)
     still = end == last
+    del last
     ends = np.where(still, 0, end)
     role = roles[ends]
     returns = role == SiteRole.EXIT
     returns &= functions[streams.site[ends]] == function
     returns &= streams.depth[ends] == streams.depth[entry]
+    del ends
     state[returns | point] = State.RETURNED
     state[(role == SiteRole.RECOVERY) | (role == SiteRole.FATAL)] = State.PANICKED
     state[role == SiteRole.GOEXIT] = State.GOEXIT
@@ -129,7 +153,7 @@ def _join_system_stacks(streams: Streams, frames: _Frames) -> None:
     """Give the outermost frames of system stacks the frame of the goroutine's own stack that was open at their time."""
     stacks = streams.stacks
     root = np.flatnonzero(stacks.system[frames.stack] & (frames.level == 0))
-    goid = streams.goid_of(streams.event[frames.entry[root]].astype(np.int64))
+    goid = streams.runs.goid_of(streams.event[frames.entry[root]].astype(np.int64))
     root, goid = root[goid != 0], goid[goid != 0]
     if len(root) == 0:
         return
@@ -196,44 +220,29 @@ def _self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
 
 
 def _table(
-    streams: Streams,
-    frames: _Frames,
-    returned: NDArray[np.bool_],
-    start_ns: Index,
-    end_ns: Index,
-    self_ns: Index,
+    columns: dict[str, NDArray[Any]],
+    stacks: Stacks,
+    runs: Runs,
+    tid: NDArray[np.uint32],
+    caller: NDArray[np.uint32],
 ) -> Calls:
-    order = _by_start(start_ns)
-    m = len(order)
-    row = np.empty(m + 1, dtype=np.int64)
-    row[order] = np.arange(m)
-    row[m] = -1  # what parent -1 reads
-    entry_event = streams.event[frames.entry[order]].astype(np.int64)
-    exit_event = np.full(m, -1, dtype=np.int64)
-    ends = returned[order]
-    exit_event[ends] = streams.event[frames.end[order[ends]]]
-    stacks = streams.stacks
-    stack = frames.stack[order]
+    """Sort the columns, which are in stream order, by start and add those that follow from them."""
+    order = _by_start(columns["start_ns"])
+    for name, column in columns.items():
+        columns[name] = column[order]
+    row = np.empty(len(order) + 1, dtype=np.int64)
+    row[order] = np.arange(len(order))
+    row[-1] = -1  # what parent -1 reads
+    del order, column
+    columns["parent"] = row[columns["parent"]]
+    del row
+    stack, event = columns["stack"], columns["entry_event"]
     system = stacks.system[stack]
     goid = stacks.number[stack]
+    columns["stack"] = np.where(system, goid, np.uint64(0))
     if system.any():
-        goid[system] = streams.goid_of(entry_event[system])
-    return Calls(
-        start_ns=start_ns[order],
-        end_ns=end_ns[order],
-        self_ns=self_ns[order],
-        state=frames.state[order],
-        function=frames.function[order],
-        pid=stacks.pid[stack],
-        tid=streams.tid[entry_event],
-        goid=goid,
-        stack=np.where(system, stacks.number[stack], np.uint64(0)),
-        depth=frames.level[order].astype(np.uint32),
-        parent=row[frames.parent[order]],
-        caller=streams.caller[entry_event],
-        entry_event=entry_event,
-        exit_event=exit_event,
-    )
+        goid[system] = runs.goid_of(event[system])
+    return Calls(pid=stacks.pid[stack], goid=goid, tid=tid[event], caller=caller[event], **columns)
 
 
 def _by_start(start_ns: Index) -> Index:

@@ -43,6 +43,10 @@ class Runs:
     goid: NDArray[np.uint64]
     stack: NDArray[np.uint64]
 
+    def goid_of(self, events: Index) -> NDArray[np.uint64]:
+        """Return the goroutine of each event number."""
+        return self.goid[np.searchsorted(self.first, events, side="right") - 1]
+
 
 @dataclass(frozen=True)
 class Streams:
@@ -64,10 +68,6 @@ class Streams:
     event: NDArray[Any]
     tid: NDArray[np.uint32]
     caller: NDArray[np.uint32]
-
-    def goid_of(self, events: Index) -> NDArray[np.uint64]:
-        """Return the goroutine of each event number."""
-        return self.runs.goid[np.searchsorted(self.runs.first, events, side="right") - 1]
 
 
 def site_roles(sites: list[SiteRecord]) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
 """Which calls a loss of events makes doubtful.
 
-An exit and the next entry of the same function at the same depth that were both lost leave two calls that look like one.
-Such a pair cannot be told from a true one, so every call is doubted over whose span events were lost that could have been
-these two.
+An exit and the next entry of the same function at the same depth that were both lost leave two calls that look like
+one. Such a pair cannot be told from a true one, so every call is doubted over whose span events were lost that could
+have been these two.
 """
 
 from typing import TYPE_CHECKING
