@@ -1,4 +1,12 @@
-/* Wire structs between calls.c and record/rings.py; the numpy dtypes there mirror them field by field. */
+/* Wire structs between the programs and record/rings.py, whose numpy dtypes mirror them field by field; and what the
+ * parts of the program share. */
+
+#define ROLE_ENTRY 1
+#define ROLE_EXIT 2
+#define ROLE_POINT 3
+#define ROLE_RECOVERY 4
+#define ROLE_GOEXIT 5
+#define ROLE_FATAL 6
 
 /* One hit of a site. 40 bytes, so a ring row with its 8-byte header is 48. */
 struct event {
@@ -15,3 +23,19 @@ struct event {
 #define EVENT_STACK_MASK 3u /* 0 own stack of the goroutine, 1 g0 of the thread, 2 gsignal of the thread */
 #define EVENT_VALUES 4u     /* a values record with the same tid and time was tried */
 #define NO_CALLER (-2147483647 - 1)
+
+/* One per ring; mapped by the recorder. Padded to a cache line, since each CPU writes its own. */
+struct ring_state {
+	u64 sequence;     /* of the last event tried; a preempted program may repeat a number */
+	u64 lost_events;  /* exact */
+	u64 lost_values;  /* exact */
+	u64 no_goroutine; /* hits whose R14 was not a goroutine: exact */
+	u64 full_gates;   /* roots that found no room in the gate table: exact */
+	u64 full_goroutines; /* ring 0 only: 1 once the table of goroutines was full */
+	u64 pad[2];
+};
+
+struct goroutine_key {
+	u64 goid;
+	u64 pid;
+};

@@ -1,0 +1,151 @@
+/* One program for every site: what a hit means is in its cookie, so that any mix of sites is one link.
+ *
+ * Macros from the generator: the offsets of goroutine.h, RINGS, SITES, FACT_PAGES, and the switches PID_FILTER (0 none,
+ * 1 only listed, 2 all but listed), GATED and DEFERRED (0/1) with their files before this one.
+ */
+
+/* The cookie, low bits first; record/attach.py packs it. */
+#define COOKIE_SITE(c) ((u32)(c) & 0xffffff)
+#define COOKIE_ROLE(c) (((u32)((c) >> 24)) & 7)
+#define COOKIE_ROOT(c) (((u32)((c) >> 27)) & 1)
+#define COOKIE_VALUES(c) (((u32)((c) >> 28)) & 1)
+#define COOKIE_CONDITION(c) (((u32)((c) >> 29)) & 15)
+#define COOKIE_EDGE(c) (((u32)((c) >> 33)) & 3)
+#define COOKIE_SP_WORDS(c) (((u32)((c) >> 40)) & 0xffffff)
+#define EDGE_FALLTHROUGH 1
+#define EDGE_TAKEN 2
+#define EDGE_ALWAYS 3
+
+/* First event of a goroutine. */
+struct goroutine_fact {
+	u64 time_ns;
+	u64 goid;
+	u64 parent;  /* 0 before Go 1.21 */
+	u64 gopc;    /* return address of the go statement, as loaded */
+	u64 startpc; /* as loaded */
+	u64 ip;      /* of the hit: with the site's linked address it gives the load bias */
+	u32 pid;
+	u32 site;
+};
+
+BPF_F_TABLE("hash", struct goroutine_key, u64, goroutines, 131072, 0);
+BPF_RINGBUF_OUTPUT(facts, FACT_PAGES);
+#if PID_FILTER
+BPF_F_TABLE("hash", u32, u32, pids, 16384, 0);
+#endif
+/* x86 condition codes in pairs: 0 OF, 1 CF, 2 ZF, 3 CF|ZF, 4 SF, 5 PF, 6 SF!=OF, 7 ZF|SF!=OF; an odd code negates. */
+static __always_inline int branch_taken(u64 flags, u32 condition)
+{
+	u32 cf = flags & 1, pf = flags >> 2 & 1, zf = flags >> 6 & 1, sf = flags >> 7 & 1, of = flags >> 11 & 1;
+	u32 taken;
+
+	switch (condition >> 1) {
+	case 0: taken = of; break;
+	case 1: taken = cf; break;
+	case 2: taken = zf; break;
+	case 3: taken = cf | zf; break;
+	case 4: taken = sf; break;
+	case 5: taken = pf; break;
+	case 6: taken = sf ^ of; break;
+	default: taken = zf | (sf ^ of); break;
+	}
+	return taken ^ (condition & 1);
+}
+
+/* A goroutine that was never seen announces itself; until the announcement found room it counts as not seen. */
+static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *key, u64 g, u64 now, u32 site)
+{
+	struct goroutine_fact fact = {};
+
+	if (goroutines.lookup(key))
+		return;
+	if (goroutines.update(key, &now)) {
+		struct ring_state *first = ring_state_of(0);
+		if (first)
+			first->full_goroutines = 1;
+		return;
+	}
+	fact.time_ns = now;
+	fact.goid = key->goid;
+	fact.pid = key->pid;
+	fact.site = site;
+	fact.ip = ctx->ip;
+#ifdef G_PARENT
+	fact.parent = user_word(g + G_PARENT);
+#endif
+	fact.gopc = user_word(g + G_GOPC);
+	fact.startpc = user_word(g + G_STARTPC);
+	if (facts.ringbuf_output(&fact, sizeof(fact), BPF_RB_NO_WAKEUP))
+		goroutines.delete(key);
+}
+
+int hit(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+	u64 pid_tid = bpf_get_current_pid_tgid();
+	u32 role = COOKIE_ROLE(cookie), site = COOKIE_SITE(cookie), edge = COOKIE_EDGE(cookie);
+	u32 ring = bpf_get_smp_processor_id() % RINGS;
+	struct goroutine found = {};
+	struct goroutine_key key = {};
+	struct event event = {};
+	struct ring_state *state;
+	u64 depth;
+
+	if (edge != EDGE_ALWAYS) {
+		int taken = branch_taken(ctx->flags, COOKIE_CONDITION(cookie));
+		if (edge != (taken ? EDGE_TAKEN : EDGE_FALLTHROUGH))
+			return 0;
+	}
+	event.pid = pid_tid >> 32;
+	event.tid = pid_tid;
+#if PID_FILTER
+	if ((pids.lookup(&event.pid) != 0) != (PID_FILTER == 1))
+		return 0;
+#endif
+	state = ring_state_of(ring);
+	if (!state)
+		return 0;
+	event.time_ns = bpf_ktime_get_ns();
+	if (find_goroutine(ctx, &found)) {
+		__sync_fetch_and_add(&state->no_goroutine, 1);
+		return 0;
+	}
+	depth = found.hi - ctx->sp - 8 * COOKIE_SP_WORDS(cookie);
+	key.goid = found.goid;
+	key.pid = event.pid;
+	if (role == ROLE_RECOVERY) {
+		/* On g0, about to resume the frame that recovered: its SP waits in the user goroutine's g.sched. */
+		if (!found.g)
+			return 0;
+		depth = user_word(found.g + G_STACK_HI) - user_word(found.g + G_SCHED_SP);
+		found.stack = 0;
+	}
+#if GATED
+	if (!gate_passes(&key, role, COOKIE_ROOT(cookie), depth, found.stack, state))
+		return 0;
+#endif
+	if (role >= ROLE_RECOVERY) {
+		/* Of interest for goroutines that have frames; once the table was full nobody knows which do. */
+		struct ring_state *first = ring_state_of(0);
+		if (!goroutines.lookup(&key) && first && !first->full_goroutines)
+			return 0;
+		if (role == ROLE_GOEXIT)
+			goroutines.delete(&key);
+	} else if (found.goid) {
+		announce(ctx, &key, found.g, event.time_ns, site);
+	}
+	event.goid = found.goid;
+	event.depth = (u32)depth & ~7u;
+	event.depth |= found.stack;
+	event.site = site;
+	if (role == ROLE_ENTRY || role == ROLE_POINT) {
+		s64 delta = user_word(ctx->sp + 8 * COOKIE_SP_WORDS(cookie)) - ctx->ip;
+		event.caller_delta = delta == (s32)delta ? (s32)delta : NO_CALLER;
+	}
+#if DEFERRED
+	if (defer(ring, state, &event, role))
+		return 0;
+#endif
+	send(ring, state, &event);
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* Put events into the ring of this CPU, and count exactly what finds no room. ring_output() is generated: one case a ring. */
+
+BPF_F_TABLE("array", u32, struct ring_state, ring_states, RINGS, 1024 /* BPF_F_MMAPABLE */);
+BPF_F_TABLE("array", u32, u64, site_lost, SITES, 1024);
+
+static __always_inline struct ring_state *ring_state_of(u32 ring)
+{
+	return ring_states.lookup(&ring);
+}
+
+static __always_inline void send(u32 ring, struct ring_state *state, struct event *event)
+{
+	event->sequence = ++state->sequence;
+	if (ring_output(ring, event)) {
+		u32 site = event->site;
+		u64 *lost = site_lost.lookup(&site);
+		/* The site first: a reader that takes the ring's count first knows a site for every loss. */
+		if (lost)
+			__sync_fetch_and_add(lost, 1);
+		__sync_fetch_and_add(&state->lost_events, 1);
+	}
+}

@@ -1,0 +1,3 @@
+/* BCC's own copy of the BPF definitions is enough. */
+#pragma once
+

@@ -1,0 +1,3 @@
+/* BCC's helpers include it and use nothing of it here. */
+#pragma once
+

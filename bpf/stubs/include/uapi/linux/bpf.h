@@ -1,0 +1,2 @@
+/* BCC's own copy is enough. */
+#pragma once

@@ -1,0 +1,3 @@
+/* BCC's own copy is enough. */
+#pragma once
+

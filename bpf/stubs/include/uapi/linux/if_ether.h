@@ -1,0 +1,3 @@
+/* Not used. */
+#pragma once
+

@@ -1,0 +1,3 @@
+/* See linux/types.h. */
+#pragma once
+#include <linux/types.h>

@@ -1,0 +1,112 @@
+"""`funcrec record`: options to a RecordRequest."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from funcrec.errors import UsageError
+
+
+def command(
+    context: typer.Context,
+    binary: Annotated[str, typer.Argument(metavar="BINARY", help="The Go executable.", show_default=False)],
+    roots: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ROOT]...", help="Record only what runs inside a call of these.", show_default=False),
+    ] = None,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-u",
+            "--uprobe",
+            "--uprobe-wildcards",
+            metavar="PATTERN",
+            help="Functions to record: a name with * and ?; !PATTERN leaves out. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    match: Annotated[str, typer.Option("--match", metavar="glob|regex", help="What PATTERN is.")] = "glob",
+    exclude_vendor: Annotated[
+        bool, typer.Option("-x/ ", "--exclude-vendor/--no-exclude-vendor", help="Leave vendored packages out.")
+    ] = True,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Trace file; an existing one becomes FILE.old.")
+    ] = Path("trace.zst"),
+    pids: Annotated[
+        list[int] | None,
+        typer.Option("-p", "--pid", help="Record only this process. Repeatable.", show_default=False),
+    ] = None,
+    launch: Annotated[bool, typer.Option("--launch", help="Start BINARY; its arguments follow after --.")] = False,
+    keep_user: Annotated[
+        bool, typer.Option("--keep-user", help="Under sudo: start BINARY as root, not as the caller.")
+    ] = False,
+    duration: Annotated[str | None, typer.Option("--duration", metavar="DUR", help="End after 10s, 1m ...")] = None,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="End when the file has 100M, 1G ...")
+    ] = None,
+    buffer: Annotated[
+        str, typer.Option("-b", "--buffer", metavar="SIZE", help="Memory for events that wait to be written.")
+    ] = "64M",
+    max_probes: Annotated[int, typer.Option("--max-probes", help="Refuse to attach more than this.")] = 150_000,
+    minimum: Annotated[
+        str | None, typer.Option("--min", metavar="DUR", help="Drop calls that last shorter, in the kernel.")
+    ] = None,
+    entry_only: Annotated[
+        bool, typer.Option("--entry-only", help="Count calls without their ends: much cheaper, no durations.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    debug: Annotated[bool, typer.Option("-d", "--debug", help="Show tracebacks and compiler logs.")] = False,
+) -> int:
+    """Record calls of Go functions into a trace file.
+
+    Without -p and -- every process that runs BINARY is recorded, now or later, until Ctrl-C.
+
+    Examples:
+
+      funcrec record -u 'net/http.*' -u 'main.*' ./svc -o trace.zst
+
+      funcrec record -u 'main.*' ./svc -- -listen :8080      starts it
+
+      funcrec record -u '*' ./svc 'main.(*API).Get' -p 1234  only what runs inside Get
+    """
+    from funcrec.record.loop import Limits
+    from funcrec.record.session import RecordRequest, record
+    from funcrec.units import parse_duration_ns, parse_size_bytes
+
+    arguments: list[str] | None = context.obj
+    if launch and arguments is None:
+        arguments = []
+    if arguments is not None and pids:
+        raise UsageError("-p and -- exclude each other", remedy="record a running process, or start one")
+    if not patterns and not roots:
+        raise UsageError("no function is named", remedy="name some with -u, such as -u 'main.*'")
+    if entry_only and minimum is not None:
+        raise UsageError("--min needs the ends of calls, which --entry-only leaves out", remedy="drop one of the two")
+    for pid in pids or []:
+        if pid <= 0:
+            raise UsageError(f"'{pid}' is not a pid", remedy="pgrep -a NAME shows what runs")
+    return record(
+        RecordRequest(
+            binary=binary,
+            patterns=patterns or [],
+            roots=roots or [],
+            match=match,
+            exclude_vendor=exclude_vendor,
+            output=output,
+            pids=sorted(set(pids or [])),
+            launch=arguments,
+            keep_user=keep_user,
+            limits=Limits(
+                duration_ns=None if duration is None else parse_duration_ns(duration),
+                max_bytes=None if max_size is None else parse_size_bytes(max_size),
+            ),
+            buffer_bytes=parse_size_bytes(buffer),
+            max_probes=max_probes,
+            entry_only=entry_only,
+            min_ns=0 if minimum is None else parse_duration_ns(minimum),
+            quiet=quiet,
+            argv=sys.argv,
+        )
+    )

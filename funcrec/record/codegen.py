@@ -1,0 +1,116 @@
+"""ProbePlan and target layout to C text and compiler flags: pure, no kernel.
+
+The fixed sources are in `bpf/`; only what depends on the machine (one ring per CPU) or on the plan is generated.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from funcrec.record.compile import Program
+from funcrec.resources import data_path
+from funcrec.target.runtime_layout import RuntimeLayout
+
+PAGE_BYTES = 4096  # BCC's PAGE_SIZE in bpf/stubs/include/asm/page.h
+FACT_PAGES = 256
+MAX_RINGS = 128
+DEFERRED_FRAMES = 262_144  # open frames at one time; beyond it calls are kept whatever they last
+
+
+class PidFilter(IntEnum):
+    """Which processes of the binary are recorded."""
+
+    NONE = 0
+    LISTED = 1
+    ALL_BUT_LISTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRequest:
+    """What the text depends on.
+
+    Attributes:
+        layout: offsets in the target's runtime structures.
+        rings: number of event rings, one per CPU.
+        ring_bytes: size of each, a power of two of at least a page.
+        sites: number of sites, those for calibration included.
+        pid_filter: see PidFilter.
+        gated: record only what runs inside a ROOT.
+        min_ns: drop calls that last shorter; 0: none.
+    """
+
+    layout: RuntimeLayout
+    rings: int
+    ring_bytes: int
+    sites: int
+    pid_filter: PidFilter
+    gated: bool
+    min_ns: int = 0
+
+
+def generate(request: ProgramRequest) -> Program:
+    """Return the program for a request; equal requests give equal text."""
+    text = "\n".join(
+        [
+            "#include <uapi/linux/ptrace.h>",
+            "#include <linux/types.h>",
+            _source("events.h"),
+            _source("goroutine.h"),
+            _rings(request.rings, request.ring_bytes),
+            _source("send.h"),
+            *([_source("gate.h")] if request.gated else []),
+            *([_source("deferred.h")] if request.min_ns else []),
+            _source("calls.c"),
+        ]
+    )
+    maps = ["ring_states", "site_lost", "goroutines", "facts", *ring_names(request.rings)]
+    if request.pid_filter:
+        maps.append("pids")
+    if request.min_ns:
+        maps.append("deferred")
+    return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps))
+
+
+def ring_names(rings: int) -> list[str]:
+    """Map names of the event rings, in the order of their CPUs."""
+    return [f"ring{index}" for index in range(rings)]
+
+
+def _source(name: str) -> str:
+    return (data_path("bpf") / name).read_text()
+
+
+def _rings(rings: int, ring_bytes: int) -> str:
+    declared = "\n".join(f"BPF_RINGBUF_OUTPUT({name}, {ring_bytes // PAGE_BYTES});" for name in ring_names(rings))
+    cases = "\n".join(
+        f"\tcase {index}: return {name}.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP);"
+        for index, name in enumerate(ring_names(rings))
+    )
+    return (
+        f"{declared}\n\n/* 0, or negative when the ring is full. */\n"
+        f"static __always_inline int ring_output(u32 ring, struct event *event)\n"
+        f"{{\n\tswitch (ring) {{\n{cases}\n\t}}\n\treturn -1;\n}}\n"
+    )
+
+
+def _flags(request: ProgramRequest) -> tuple[str, ...]:
+    layout = request.layout
+    values = {
+        "G_GOID": layout.goid,
+        "G_M": layout.m,
+        "G_GOPC": layout.gopc,
+        "G_STARTPC": layout.startpc,
+        "M_G0": layout.g0,
+        "M_GSIGNAL": layout.gsignal,
+        "M_CURG": layout.curg,
+        "RINGS": request.rings,
+        "SITES": request.sites,
+        "FACT_PAGES": FACT_PAGES,
+        "PID_FILTER": int(request.pid_filter),
+        "GATED": int(request.gated),
+        "DEFERRED": int(request.min_ns > 0),
+        "DEFERRED_FRAMES": DEFERRED_FRAMES,
+        "MIN_NS": request.min_ns,
+    }
+    if layout.parent_goid is not None:
+        values["G_PARENT"] = layout.parent_goid
+    return tuple(f"-D{name}={value}" for name, value in values.items())

@@ -1,0 +1,156 @@
+"""The loop of a recording: batches from the drain into the trace until something ends it."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from funcrec.record.clocks import read_clocks
+from funcrec.record.drain import Batch, Drain
+from funcrec.record.live import Translator
+from funcrec.record.processes import ProcessTable
+from funcrec.record.progress import Progress
+from funcrec.record.rings import Rows
+from funcrec.record.scope import Scope
+from funcrec.trace.records import ProcessRecord, SnapshotDelta
+from funcrec.trace.writer import TraceWriter
+
+_CHUNK_EVENTS = 262_144
+_FLUSH_S = 1.0
+_POLL_S = 0.05
+_CLOCK_S = 10.0
+ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_SI_KERNEL = 128  # include/uapi/asm-generic/siginfo.h: the terminal's Ctrl-C
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a recording ends by itself; None: nowhere."""
+
+    duration_ns: int | None
+    max_bytes: int | None
+
+
+class Loop:
+    """Moves events from the drain to the writer; owns neither.
+
+    The ending signals and SIGCHLD must be blocked: they are waited for here, between two batches.
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: Scope,
+        list_pid: Callable[[int], None],
+        translator: Translator,
+        drain: Drain,
+        writer: TraceWriter,
+        progress: Progress,
+        limits: Limits,
+    ) -> None:
+        self._scope = scope
+        self._list_pid = list_pid
+        self._translator = translator
+        self._drain = drain
+        self._writer = writer
+        self._progress = progress
+        self._limits = limits
+        self._processes = ProcessTable()
+        self._pending: list[Batch] = []
+        self._pending_events = 0
+        self._flushed = self._clocked = time.monotonic()
+
+    def run(self) -> str:
+        """Record until something ends it and return what did."""
+        started = time.monotonic_ns()
+        while True:
+            reason = self._scope.over() or self._limit(started) or self._wait()
+            self._take()
+            if reason:
+                return reason
+
+    def finish(self, deferred: Rows) -> None:
+        """Write what is left after the drain has stopped, and entries that waited in vain for an exit."""
+        self._take()
+        if len(deferred):
+            self._pending.append(Batch(deferred[np.argsort(deferred["time_ns"])], self._drain.no_facts, []))
+        self._flush()
+        ended = self._processes.ended(time.monotonic_ns())
+        if ended:
+            self._writer.processes(ended)
+
+    def _limit(self, started: int) -> str:
+        duration, size = self._limits.duration_ns, self._limits.max_bytes
+        if duration is not None and time.monotonic_ns() - started >= duration:
+            return "the duration is over"
+        if size is not None and self._writer.bytes_written >= size:
+            return "the size limit is reached"
+        return ""
+
+    def _wait(self) -> str:
+        info = signal.sigtimedwait({*ENDING_SIGNALS, signal.SIGCHLD}, _POLL_S)
+        if info is None or info.si_signo == signal.SIGCHLD:
+            return ""
+        return self._scope.signalled(info.si_signo, from_terminal=info.si_code == _SI_KERNEL)
+
+    def _take(self) -> None:
+        for batch in self._drain.take():
+            self._pending.append(batch)
+            self._pending_events += len(batch.events)
+            if self._pending_events >= _CHUNK_EVENTS:
+                self._flush()
+        now = time.monotonic()
+        if now - self._flushed >= _FLUSH_S:
+            self._flush()
+            self._look_around()
+        self._progress.update(self._translator.events, self._drain.lost, self._writer.bytes_written)
+
+    def _look_around(self) -> None:
+        """Once a second: who has ended, and from time to time what the clocks say."""
+        now_ns = time.monotonic_ns()
+        ended = self._processes.ended(now_ns)
+        if ended:
+            self._writer.processes(ended)
+            for record in ended:
+                self._scope.forget(record.pid)
+        if time.monotonic() - self._clocked >= _CLOCK_S:
+            self._clocked = time.monotonic()
+            self._writer.clock(read_clocks())
+
+    def _flush(self) -> None:
+        """Write all pending batches: first what their events refer to, then the events, then the losses."""
+        pending, self._pending, self._pending_events = self._pending, [], 0
+        self._flushed = time.monotonic()
+        if not pending:
+            return
+        rows = self._admitted(np.concatenate([batch.events for batch in pending]))
+        facts = np.concatenate([batch.facts for batch in pending])
+        columns = self._translator.columns(rows)
+        goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))
+        call_sites = self._translator.call_sites.take_fresh()
+        if call_sites:
+            self._writer.snapshot(SnapshotDelta(call_sites=call_sites))
+        if goroutines:
+            self._writer.goroutines(goroutines)
+        if len(columns):
+            self._writer.events(columns)
+        lost = [record for batch in pending for record in batch.lost]
+        if lost:
+            self._writer.lost(lost)
+
+    def _admitted(self, rows: Rows) -> Rows:
+        """Leave out strangers, and note every process that appears."""
+        pids, first = np.unique(rows["pid"], return_index=True)
+        fresh: list[ProcessRecord] = []
+        for pid, at in zip(pids.tolist(), first.tolist(), strict=True):
+            if not self._scope.admits(pid, self._list_pid):
+                rows = rows[rows["pid"] != pid]
+                continue
+            record = self._processes.see(pid, int(rows["time_ns"][at]) if at < len(rows) else 0)
+            if record is not None:
+                fresh.append(record)
+        if fresh:
+            self._writer.processes(fresh)
+        return rows

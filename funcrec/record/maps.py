@@ -1,0 +1,83 @@
+"""Change and read BPF hash maps by raw system calls, from any process that holds their descriptor."""
+
+import ctypes
+import errno
+import os
+from typing import Any
+
+import numpy as np
+
+from funcrec.record.syscall import bpf
+
+_UPDATE, _DELETE, _LOOKUP_BATCH = 2, 3, 24  # enum bpf_cmd; batches since Linux 5.6
+_BATCH = 4096
+
+
+class _ElementAttr(ctypes.Structure):
+    _fields_ = (
+        ("map_fd", ctypes.c_uint32),
+        ("_pad", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _BatchAttr(ctypes.Structure):
+    _fields_ = (
+        ("in_batch", ctypes.c_uint64),
+        ("out_batch", ctypes.c_uint64),
+        ("keys", ctypes.c_uint64),
+        ("values", ctypes.c_uint64),
+        ("count", ctypes.c_uint32),
+        ("map_fd", ctypes.c_uint32),
+        ("elem_flags", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+def update(descriptor: int, key: bytes, value: bytes) -> None:
+    """Set an element.
+
+    Raises:
+        OSError: the map is full (E2BIG), or no such map.
+    """
+    attr = _ElementAttr(map_fd=descriptor, key=_address(key), value=_address(value))
+    _, code = bpf(_UPDATE, attr)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def delete(descriptor: int, key: bytes) -> None:
+    """Remove an element; none there is fine."""
+    bpf(_DELETE, _ElementAttr(map_fd=descriptor, key=_address(key)))
+
+
+def values(descriptor: int, key_size: int, row: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return all values of a hash map as rows, in no order."""
+    found = []
+    position = ctypes.create_string_buffer(8)
+    keys = ctypes.create_string_buffer(_BATCH * key_size)
+    first = True
+    while True:
+        rows = np.zeros(_BATCH, dtype=row)
+        attr = _BatchAttr(
+            in_batch=0 if first else ctypes.addressof(position),
+            out_batch=ctypes.addressof(position),
+            keys=ctypes.addressof(keys),
+            values=rows.ctypes.data,
+            count=_BATCH,
+            map_fd=descriptor,
+        )
+        _, code = bpf(_LOOKUP_BATCH, attr)
+        found.append(rows[: attr.count])
+        if code:  # ENOENT: that was the last batch
+            if code != errno.ENOENT:
+                raise OSError(code, os.strerror(code))
+            return np.concatenate(found)
+        first = False
+
+
+def _address(data: bytes) -> int:
+    """Address of the contents of a bytes object, which the caller keeps alive."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0

@@ -1,0 +1,155 @@
+"""The kernel side of one recording: program, maps and links, from plan to detached.
+
+Owns every descriptor; closing it, or dying, leaves nothing in the kernel.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from funcrec.errors import HostError
+from funcrec.plan.sites import ProbePlan, ProbeSite, Role
+from funcrec.record import maps
+from funcrec.record.attach import attach_multi, cookie
+from funcrec.record.calibrate import SITES as CALIBRATION_SITES
+from funcrec.record.calibrate import Calibration, calibrate
+from funcrec.record.codegen import FACT_PAGES, MAX_RINGS, PAGE_BYTES, PidFilter, ProgramRequest, generate, ring_names
+from funcrec.record.compile import Compiler
+from funcrec.record.drain import DrainSources
+from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
+from funcrec.target.runtime_layout import RuntimeLayout
+
+
+class Probes:
+    """Compile early, attach late, detach in the order that makes no false frames.
+
+    Args:
+        layout: of the target's runtime.
+        max_sites: the plan will not have more.
+        buffer_bytes: for all event rings together.
+        pid_filter, gated, min_ns: see ProgramRequest.
+    """
+
+    def __init__(
+        self,
+        layout: RuntimeLayout,
+        *,
+        max_sites: int,
+        buffer_bytes: int,
+        pid_filter: PidFilter,
+        gated: bool,
+        min_ns: int = 0,
+    ) -> None:
+        self._layout = layout
+        self._pid_filter = pid_filter
+        self._rings = min(os.cpu_count() or 1, MAX_RINGS)
+        self._ring_bytes = _ring_bytes(buffer_bytes, self._rings)
+        self._max_sites = max_sites
+        self._min_ns = min_ns
+        self._links: list[int] = []
+        self._calibration: Calibration | None = None
+        self._descriptors: dict[str, int] = {}
+        self._compiler = Compiler()
+        request = ProgramRequest(
+            layout=layout,
+            rings=self._rings,
+            ring_bytes=self._ring_bytes,
+            sites=max_sites + CALIBRATION_SITES,
+            pid_filter=pid_filter,
+            gated=gated,
+            min_ns=min_ns,
+        )
+        self._compiler.submit(generate(request))
+
+    def load(self) -> DrainSources:
+        """Wait for the compiler and map what it made."""
+        self._descriptors = self._compiler.result()
+        descriptors = self._descriptors
+        return DrainSources(
+            rings=[Ring(descriptors[name], self._ring_bytes, EVENT_ROW) for name in ring_names(self._rings)],
+            facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
+            states=map_array(descriptors["ring_states"], self._rings, RING_STATE),
+            site_lost=map_array(descriptors["site_lost"], self._max_sites, "<u8"),
+        )
+
+    def calibrate(self) -> dict[str, float]:
+        """Measure the cost of one hit by site kind, in ns; its events are the caller's to drop."""
+        own = os.getpid()
+        if self._pid_filter == PidFilter.LISTED:
+            self.list_pid(own)
+        self._calibration = calibrate(self._descriptors["hit"], self._max_sites, self._layout.goid)
+        if self._pid_filter == PidFilter.LISTED:
+            self.unlist_pid(own)
+        return self._calibration.cost_ns
+
+    def attach(self, plan: ProbePlan, path: str, pids: Sequence[int], *, entry_only: bool) -> None:
+        """Arm all sites: what tells how frames end first, then exits, entries last.
+
+        So no entry is recorded whose exit would be missed.
+        """
+        state = [role for role in Role if role > Role.POINT]
+        stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]
+        if not entry_only:
+            stages = [state, [Role.EXIT], *stages]
+        for roles in stages:
+            numbered = [(number, site) for number, site in enumerate(plan.sites) if site.role in roles]
+            if numbered:
+                self._link(plan, numbered, path, pids)
+
+    def _link(self, plan: ProbePlan, numbered: list[tuple[int, ProbeSite]], path: str, pids: Sequence[int]) -> None:
+        offsets = [site.offset for _, site in numbered]
+        cookies = [cookie(number, site, root=plan.functions[site.function].root) for number, site in numbered]
+        for pid in pids or [0]:
+            self._links.append(attach_multi(self._descriptors["hit"], path, offsets, cookies, pid))
+
+    def detach(self) -> None:
+        """Disarm, entries first: calls in flight still see their exits."""
+        while self._links:
+            os.close(self._links.pop())
+
+    def list_pid(self, pid: int) -> None:
+        """Put a process on the list that the pid filter goes by.
+
+        Raises:
+            HostError: the list is full.
+        """
+        try:
+            maps.update(self._descriptors["pids"], struct.pack("<I", pid), struct.pack("<I", 1))
+        except OSError as error:
+            raise HostError(
+                f"the list of processes is full at pid {pid}", remedy="record fewer processes at a time"
+            ) from error
+
+    def unlist_pid(self, pid: int) -> None:
+        """Take a process off the list."""
+        maps.delete(self._descriptors["pids"], struct.pack("<I", pid))
+
+    def deferred(self) -> Rows:
+        """Entries that still wait for their exit under --min: EVENT_ROW rows, final once all links are closed."""
+        rows = np.zeros(0, dtype=EVENT_ROW)
+        if self._min_ns:
+            wire = np.dtype([field for field in EVENT_ROW.descr if field[0] not in ("length", "page_offset")])
+            waiting = maps.values(self._descriptors["deferred"], 16, wire)
+            rows = np.zeros(len(waiting), dtype=EVENT_ROW)
+            for name in wire.names or ():
+                rows[name] = waiting[name]
+        return rows
+
+    def close(self) -> None:
+        """Detach and give everything back."""
+        self.detach()
+        self._compiler.close()
+        if self._calibration is not None:
+            os.close(self._calibration.link)
+            self._calibration = None
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors = {}
+
+
+def _ring_bytes(total: int, rings: int) -> int:
+    """The power of two nearest below an equal share, at least one page... and what BCC's page macro can express."""
+    share = max(total // rings, PAGE_BYTES)
+    return min(1 << (share.bit_length() - 1), 1 << 30)

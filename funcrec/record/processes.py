@@ -1,0 +1,153 @@
+"""The processes of the traced binary: who runs it now, who came and went while recording.
+
+Reads /proc; knows nothing of probes.
+"""
+
+import os
+import select
+from dataclasses import dataclass
+from pathlib import Path
+
+from funcrec.errors import TargetError
+from funcrec.trace.records import ProcessRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """The inode that probes belong to."""
+
+    device: int
+    inode: int
+
+
+def identity_of(path: str | int) -> FileIdentity:
+    """Return the identity of a path or open descriptor."""
+    status = os.stat(path)
+    return FileIdentity(status.st_dev, status.st_ino)
+
+
+def running(identity: FileIdentity) -> list[int]:
+    """Return the pids of all processes that run the file now, ascending."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                if identity_of(f"/proc/{entry.name}/exe") == identity:
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # ended, a kernel thread, or not ours to see
+    return sorted(found)
+
+
+def check_runs(pid: int, identity: FileIdentity, binary: str) -> None:
+    """Make sure that a process runs the very file that was read.
+
+    Raises:
+        TargetError: no such process, or it runs another file.
+    """
+    try:
+        exe = f"/proc/{pid}/exe"
+        if identity_of(exe) == identity:
+            return
+        actual = os.readlink(exe)
+    except FileNotFoundError as error:
+        raise TargetError(f"no process has pid {pid}", remedy="pgrep -a NAME shows what runs") from error
+    except OSError as error:
+        raise TargetError(
+            f"process {pid} cannot be inspected: {error.strerror}",
+            remedy="run as root, or as its owner with CAP_SYS_PTRACE",
+        ) from error
+    replaced = actual.endswith(" (deleted)")
+    raise TargetError(
+        f"process {pid} runs {actual}, not {binary}",
+        remedy=f"record /proc/{pid}/exe instead of {binary}" if replaced else f"give {actual} as BINARY, or another -p",
+    )
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent's pid, 0 when it cannot be known."""
+    try:
+        # The command name may hold blanks and parentheses: count fields after the last one.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def descends_from(pid: int, ancestor: int) -> bool:
+    """Whether a process is a descendant of another; also true when it is gone and nobody can tell."""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        parent = parent_of(pid)
+        if parent == 0:
+            return True
+        pid = parent
+    return False
+
+
+class ProcessTable:
+    """Every process that was seen, as records for the trace."""
+
+    def __init__(self) -> None:
+        self._alive: dict[int, tuple[ProcessRecord, int]] = {}
+
+    def see(self, pid: int, now_ns: int) -> ProcessRecord | None:
+        """Note a process; returns its record when it is new."""
+        if pid in self._alive:
+            return None
+        record = ProcessRecord(
+            pid=pid, start_ns=now_ns, parent_pid=parent_of(pid), exe=_exe(pid), command=_command(pid)
+        )
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            handle = -1
+        self._alive[pid] = (record, handle)
+        return record
+
+    def ended(self, now_ns: int) -> list[ProcessRecord]:
+        """Return the records of processes that have ended since the last call."""
+        gone = [pid for pid, (_, handle) in self._alive.items() if not _lives(pid, handle)]
+        records = []
+        for pid in gone:
+            record, handle = self._alive.pop(pid)
+            if handle >= 0:
+                os.close(handle)
+            records.append(
+                ProcessRecord(
+                    pid=pid,
+                    start_ns=record.start_ns,
+                    end_ns=now_ns,
+                    parent_pid=record.parent_pid,
+                    exe=record.exe,
+                    command=record.command,
+                )
+            )
+        return records
+
+    @property
+    def alive(self) -> list[int]:
+        """Pids that had not ended at the last look."""
+        return sorted(self._alive)
+
+
+def _exe(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(part) for part in raw.rstrip(b"\0").split(b"\0")] if raw else []
+
+
+def _lives(pid: int, handle: int) -> bool:
+    if handle < 0:
+        return os.path.exists(f"/proc/{pid}")
+    readable, _, _ = select.select([handle], [], [], 0)
+    return not readable

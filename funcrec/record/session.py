@@ -1,0 +1,245 @@
+"""One recording from start to finish: the order of set-up and of teardown."""
+
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+
+import funcrec
+from funcrec.errors import FuncrecError
+from funcrec.plan.builder import build_plan
+from funcrec.plan.sites import ProbePlan
+from funcrec.record.clocks import read_clocks
+from funcrec.record.drain import Drain
+from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
+from funcrec.record.live import Translator
+from funcrec.record.loop import ENDING_SIGNALS, Limits, Loop
+from funcrec.record.output import create_output
+from funcrec.record.probes import Probes
+from funcrec.record.processes import check_runs, identity_of
+from funcrec.record.progress import Progress
+from funcrec.record.scope import Scope
+from funcrec.record.snapshot import plan_snapshot, target_facts
+from funcrec.target.executable import Executable
+from funcrec.trace.records import Closing, Header
+from funcrec.trace.writer import TraceWriter
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """Everything that a recording depends on.
+
+    Attributes:
+        binary: path of the executable.
+        patterns, roots: as typed, see `funcrec.lang.pattern`.
+        output: trace file.
+        pids: only these processes; empty: every process of the binary.
+        launch: the program's own arguments when it is to be started; None: it is not.
+        keep_user: start it as the current user even under sudo.
+        limits: where the recording ends by itself.
+        buffer_bytes: for all event rings together.
+        max_probes: refuse larger plans.
+        entry_only: leave exits unprobed.
+        min_ns: drop calls that last shorter, in the kernel; 0: keep all.
+        quiet: no progress, no closing line.
+        argv: the command line, for the header.
+    """
+
+    binary: str
+    patterns: list[str]
+    roots: list[str] = field(default_factory=list)
+    match: str = "glob"
+    exclude_vendor: bool = True
+    output: Path = Path("trace.zst")
+    pids: list[int] = field(default_factory=list)
+    launch: list[str] | None = None
+    keep_user: bool = False
+    limits: Limits = field(default_factory=lambda: Limits(None, None))
+    buffer_bytes: int = 64 << 20
+    max_probes: int = 150_000
+    entry_only: bool = False
+    min_ns: int = 0
+    quiet: bool = False
+    argv: list[str] = field(default_factory=list)
+
+
+def record(request: RecordRequest) -> int:
+    """Record until the program, the user or a limit ends it.
+
+    Returns:
+        the exit status for the command: 0, or that of a launched program.
+
+    Raises:
+        FuncrecError: with its exit code; what was written stays readable.
+    """
+    executable = Executable.open(request.binary)
+    # Keeps the very file that was read: probes go to its inode even when the path is replaced meanwhile.
+    with open(request.binary, "rb") as pinned:
+        identity = identity_of(pinned.fileno())
+        for pid in request.pids:
+            check_runs(pid, identity, request.binary)
+        program = None
+        if request.launch is not None:
+            caller = None if request.keep_user else sudo_caller()
+            program = LaunchedProgram(program_path(request.binary), request.launch, caller)
+        try:
+            scope = Scope(identity, request.pids, program)
+            return _Session(request, executable, pinned.fileno(), program, scope).run()
+        finally:
+            if program is not None:
+                program.cancel()
+
+
+class _Session:
+    def __init__(
+        self,
+        request: RecordRequest,
+        executable: Executable,
+        descriptor: int,
+        program: LaunchedProgram | None,
+        scope: Scope,
+    ) -> None:
+        self._request = request
+        self._executable = executable
+        self._descriptor = descriptor
+        self._program = program
+        self._scope = scope
+        self._progress = Progress(quiet=request.quiet)
+
+    def run(self) -> int:
+        request = self._request
+        probes = Probes(
+            self._executable.runtime_layout,
+            max_sites=request.max_probes,
+            buffer_bytes=request.buffer_bytes,
+            pid_filter=self._scope.pid_filter,
+            gated=bool(request.roots),
+            min_ns=request.min_ns,
+        )
+        try:
+            plan = self._plan()
+            sources = probes.load()
+            costs = probes.calibrate()
+            for ring in [*sources.rings, sources.facts]:
+                ring.drain()  # the calibration's own events
+            with create_output(request.output) as file:
+                self._into(file, probes, plan, Drain(sources), costs)
+        finally:
+            probes.close()
+        return max(self._scope.exit_status, 0)
+
+    def _plan(self) -> ProbePlan:
+        request = self._request
+        plan = build_plan(
+            self._executable,
+            request.patterns,
+            request.roots,
+            exclude_vendor=request.exclude_vendor,
+            match=request.match,
+            max_probes=request.max_probes,
+        )
+        for note in plan.notes:
+            self._progress.say(f"funcrec: {note}")
+        return plan
+
+    def _into(self, file: FileIO, probes: Probes, plan: ProbePlan, drain: Drain, costs: dict[str, float]) -> None:
+        writer = TraceWriter(file, self._header(costs))
+        try:
+            writer.snapshot(plan_snapshot(plan))
+            self._record(probes, plan, drain, writer)
+        except OSError as error:
+            # Disk full, or the file system went away: what was written whole stays readable.
+            os.ftruncate(file.fileno(), writer.bytes_written)
+            raise FuncrecError(
+                f"writing {self._request.output} failed: {error.strerror}",
+                remedy="make room and record again; what was written so far is readable",
+            ) from error
+
+    def _record(self, probes: Probes, plan: ProbePlan, drain: Drain, writer: TraceWriter) -> None:
+        translator = Translator(plan, self._executable)
+        loop = Loop(
+            scope=self._scope,
+            list_pid=probes.list_pid,
+            translator=translator,
+            drain=drain,
+            writer=writer,
+            progress=self._progress,
+            limits=self._request.limits,
+        )
+        here = self._scope.prepare(probes.list_pid)
+        # Blocked before the first thread exists: the loop alone waits for them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})
+        try:
+            drain.start()
+            path = f"/proc/self/fd/{self._descriptor}"
+            probes.attach(plan, path, self._request.pids, entry_only=self._request.entry_only)
+            self._announce(plan, here)
+            if self._program is not None:
+                self._program.start()
+            reason = loop.run()
+            probes.detach()
+        finally:
+            drain.stop()
+            # From here a second Ctrl-C stops at once; the records written so far are whole.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})
+        loop.finish(probes.deferred())
+        writer.close(
+            Closing(
+                clock=read_clocks(),
+                events=translator.events,
+                lost_events=drain.lost,
+                exit_status=self._scope.exit_status,
+                reason=reason,
+            )
+        )
+        self._progress.closing(
+            self._request.output,
+            calls=translator.calls,
+            events=translator.events,
+            lost=drain.lost,
+            written=writer.bytes_written,
+        )
+
+    def _header(self, costs: dict[str, float]) -> Header:
+        system = os.uname()
+        request = self._request
+        return Header(
+            tool=f"funcrec {funcrec.__version__}",
+            argv=request.argv,
+            clock=read_clocks(),
+            host={
+                "hostname": socket.gethostname(),
+                "kernel": system.release,
+                "machine": system.machine,
+                "cpus": os.cpu_count() or 1,
+            },
+            target=target_facts(self._executable),
+            options={
+                "patterns": request.patterns,
+                "roots": request.roots,
+                "entry_only": request.entry_only,
+                "min_ns": request.min_ns,
+                "pids": request.pids,
+                "launched": self._program is not None,
+            },
+            probe_cost_ns=costs,
+        )
+
+    def _announce(self, plan: ProbePlan, here: list[int]) -> None:
+        shown = sum(not function.hidden for function in plan.functions)
+        what = f"{shown} functions, {len(plan.sites)} probes"
+        binary = self._request.binary
+        if self._program is not None:
+            self._progress.say(f"funcrec: recording {what}; starting {binary} (pid {self._program.pid})")
+        elif self._request.pids:
+            self._progress.say(
+                f"funcrec: recording {what} in pid {', '.join(map(str, self._request.pids))}; Ctrl-C ends"
+            )
+        else:
+            now = f"now pid {', '.join(map(str, here))}" if here else "none runs yet"
+            self._progress.say(
+                f"funcrec: recording {what} in every process that runs {binary} ({now}); Ctrl-C ends\n"
+                f"  to start it from here instead: funcrec record ... {binary} -- ARGUMENTS"
+            )

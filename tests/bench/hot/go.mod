@@ -1,0 +1,3 @@
+module funcrec.test/hot
+
+go 1.21

@@ -1,0 +1,80 @@
+import numpy as np
+
+from funcrec.record.losses import LossLedger
+from funcrec.trace.records import LostRecord
+
+
+def ledger(*sequence: int) -> LossLedger:
+    return LossLedger(np.array(sequence, dtype=np.uint64), start_ns=100)
+
+
+def lost(*counts: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+    return np.array(counts, dtype=np.uint64)
+
+
+def place(subject: LossLedger, ring: int, *events: tuple[int, int]) -> list[LostRecord]:
+    numbers = np.array([number for number, _ in events], dtype=np.uint32)
+    times = np.array([time for _, time in events], dtype=np.int64)
+    return subject.place(ring, numbers, times)
+
+
+def test_no_loss_no_record() -> None:
+    subject = ledger(7)
+    subject.count(lost(0), lost(0, 0))
+    assert place(subject, 0, (8, 200), (9, 210)) == []
+    assert subject.finish(300) == []
+
+
+def test_gap_has_its_neighbours_times() -> None:
+    subject = ledger(0)
+    subject.count(lost(3), lost(2, 1))
+    records = place(subject, 0, (1, 200), (5, 260), (6, 270))
+    assert records == [LostRecord(ring=0, first_ns=200, last_ns=260, count=3, by_site={0: 2, 1: 1})]
+    assert subject.finish(300) == []
+
+
+def test_loss_at_the_end_waits_for_the_next_event() -> None:
+    subject = ledger(0)
+    assert place(subject, 0, (1, 200)) == []
+    subject.count(lost(4), lost(4, 0))
+    assert place(subject, 0) == []
+    subject.count(lost(4), lost(4, 0))
+    assert place(subject, 0, (6, 290)) == [LostRecord(0, 200, 290, 4, by_site={0: 4})]
+
+
+def test_loss_that_no_event_follows_lasts_until_the_end() -> None:
+    subject = ledger(0, 0)
+    assert place(subject, 1, (1, 150)) == []
+    subject.count(lost(0, 2), lost(0, 2))
+    assert subject.finish(999) == [LostRecord(1, 150, 999, 2, by_site={1: 2})]
+
+
+def test_repeated_and_swapped_numbers_are_no_loss() -> None:
+    subject = ledger(0)
+    subject.count(lost(1), lost(1))
+    records = place(subject, 0, (2, 210), (1, 200), (2, 220), (3, 230), (5, 250))
+    assert [(record.count, record.first_ns, record.last_ns) for record in records] == [(1, 230, 250)]
+
+
+def test_sequence_wraps_around() -> None:
+    subject = ledger(2**32 - 1)
+    subject.count(lost(1), lost(1))
+    assert place(subject, 0, (1, 200)) == [LostRecord(0, 100, 200, 1, by_site={0: 1})]
+
+
+def test_many_gaps_are_merged_but_counted() -> None:
+    subject = ledger(0)
+    numbers = [(2 * index, 200 + index) for index in range(1, 2001)]
+    subject.count(lost(2000), lost(2000))
+    records = place(subject, 0, *numbers)
+    assert sum(record.count for record in records) == 2000
+    assert len(records) <= 256
+
+
+def test_more_counted_than_seen_in_gaps_is_given_out_at_the_end() -> None:
+    subject = ledger(0)
+    subject.count(lost(5), lost(5))
+    assert [record.count for record in place(subject, 0, (1, 200), (4, 210))] == [2]
+    assert [record.count for record in subject.finish(300)] == [3]
+    assert subject.total == 5
+    assert subject.by_site == {0: 5}
