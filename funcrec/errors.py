@@ -4,6 +4,8 @@ Nothing here prints: `funcrec.cli` is the only place that does.
 """
 
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -31,6 +33,10 @@ class FuncrecError(Exception):
         super().__init__(cause)
         self.cause = cause
         self.remedy = remedy
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        # A keyword-only argument is beyond the pickling of exceptions; they cross processes in pools and clusters.
+        return partial(type(self), remedy=self.remedy), (self.cause,)
 
 
 class UsageError(FuncrecError):
