@@ -6,6 +6,10 @@ Knows nothing of BPF or of the running system; `funcrec.record` turns a plan int
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
 
+from funcrec.lang.pattern import Pattern
+
+MAX_INLINED_NAMES = 10
+
 
 class Role(IntEnum):
     """What a hit at a site means. The numbers are written into traces: never reuse one."""
@@ -48,6 +52,7 @@ class ProbeSite:
         kind: emulated or stepped.
         instruction: disassembly text, for `list -v`.
         why: why this instruction was chosen, for `list -v`.
+        arguments_intact: False at an entry or point where registers of arguments may have changed since the entry.
     """
 
     function: int
@@ -60,6 +65,7 @@ class ProbeSite:
     kind: SiteKind = SiteKind.STEPPED
     instruction: str = ""
     why: str = ""
+    arguments_intact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,13 @@ class PlannedFunction:
         file, line: where it is declared ("" and 0 when unknown).
         root: True when it opens a gate (ROOT): only what runs inside such a call is recorded.
         pattern: index of the first -u pattern that selected it, -1 for roots and runtime helpers.
-        inlined_into: names of callers that have an inlined copy, so that counts are partial ([] when none).
+        inlined_into: names of callers that have an inlined copy, so that counts are partial (empty when none); the
+            first `MAX_INLINED_NAMES` of `inlined_count`.
         hidden: probed only for the truth of states (runtime.recovery, goexit1, fatalpanic): no calls of its own.
+        inlined_count: how many functions have an inlined copy.
+        index: its number in `Executable.functions`.
+        patterns: indexes of all -u patterns that name it: values may have been asked for in any of them.
+        roots: indexes of all ROOT patterns that name it.
     """
 
     name: str
@@ -84,6 +95,10 @@ class PlannedFunction:
     pattern: int = -1
     inlined_into: tuple[str, ...] = ()
     hidden: bool = False
+    inlined_count: int = 0
+    index: int = -1
+    patterns: tuple[int, ...] = ()
+    roots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,8 @@ class ProbePlan:
         functions, sites: index spaces referred to by number in the trace; at most 2**24 sites.
         skipped: matched functions without a probe.
         notes: lines for the user (inlined away, partly inlined ...).
+        patterns: the parsed -u patterns, in the order given; `PlannedFunction.patterns` are positions here.
+        root_patterns: the parsed ROOT patterns.
     """
 
     binary: str
@@ -110,6 +127,8 @@ class ProbePlan:
     sites: tuple[ProbeSite, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    root_patterns: tuple[Pattern, ...] = ()
 
     @property
     def rooted(self) -> bool:

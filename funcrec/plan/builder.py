@@ -1,0 +1,179 @@
+"""Executable and patterns -> ProbePlan. Pure: the same input gives the same plan."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from funcrec.errors import TargetError, UsageError
+from funcrec.lang.pattern import Pattern
+from funcrec.plan.runtime_sites import Helper, runtime_helpers
+from funcrec.plan.selection import Selected, parse_patterns, select_functions
+from funcrec.plan.sites import (
+    MAX_INLINED_NAMES,
+    Edge,
+    PlannedFunction,
+    ProbePlan,
+    ProbeSite,
+    Role,
+    SiteKind,
+    Skipped,
+)
+from funcrec.target.code import CodeReader
+from funcrec.target.executable import Executable, Function
+from funcrec.target.text import CodeSite, FunctionCode
+
+DEFAULT_MAX_PROBES = 100_000
+
+_ROLES = {"entry": Role.ENTRY, "exit": Role.EXIT, "point": Role.POINT}
+# Entered in the middle, left without RET, or called with registers arranged in their own way.
+_OWN_CONVENTION = re.compile(
+    r"(?:runtime\.)?(?:gogo|mcall|duffzero|duffcopy|gcWriteBarrier\w*|morestack\w*|systemstack\w*|asyncPreempt|sigtramp\w*)"
+)
+
+
+def build_plan(
+    executable: Executable,
+    patterns: Sequence[str],
+    roots: Sequence[str] = (),
+    *,
+    exclude_vendor: bool = True,
+    match: str = "glob",
+    max_probes: int = DEFAULT_MAX_PROBES,
+    arguments: bool = False,
+    results: bool = False,
+) -> ProbePlan:
+    """Decide what to probe.
+
+    Args:
+        executable: the program.
+        patterns: -u patterns as typed.
+        roots: ROOT patterns as typed.
+        exclude_vendor: wildcards leave packages in vendor directories out.
+        match: `glob` or `regex`.
+        max_probes: more sites than this are an error.
+        arguments: arguments of every function are wanted (-A); a pattern can ask for those of its own functions.
+        results: results of every function are wanted (-R).
+
+    Raises:
+        UsageError: a pattern does not parse, or the plan is too large.
+        TargetError: nothing matches, nothing that matches can be probed, or the program is for another processor.
+    """
+    if executable.architecture != "x86-64":
+        raise TargetError(
+            f"{executable.path} is built for {executable.architecture}; only x86-64 programs can be recorded",
+            remedy="build it with GOARCH=amd64 and record it on an x86-64 machine",
+        )
+    parsed, parsed_roots = parse_patterns(patterns, match), parse_patterns(roots, match)
+    selection = select_functions(executable, parsed, parsed_roots, exclude_vendor=exclude_vendor)
+    reader = CodeReader(executable)
+    helpers, helper_notes = runtime_helpers(executable, reader)
+    taken = {site.address for helper in helpers for site in helper.sites}
+
+    planned: list[tuple[Selected, Function, tuple[CodeSite, ...]]] = []
+    skipped: list[Skipped] = []
+    for selected in selection.functions:
+        function = executable.functions[selected.index]
+        asking = [parsed[at] for at in selected.patterns] + [parsed_roots[at] for at in selected.roots]
+        code = _code(reader, function, asking, arguments=arguments, results=results)
+        if any(site.address in taken for site in code.sites):
+            code = FunctionCode(reason="probed already to see how goroutines end; its calls are not recorded")
+        if code.reason:
+            skipped.append(Skipped(function.name, code.reason))
+        else:
+            planned.append((selected, function, code.sites))
+    if not planned:
+        raise TargetError(
+            f"{skipped[0].name} in {executable.path} cannot be probed: {skipped[0].reason}",
+            remedy="record the functions that call it",
+        )
+    count = sum(len(sites) for *_, sites in planned)
+    if count > max_probes:
+        raise UsageError(
+            f"{len(planned)} functions need {count} probes, more than --max-probes allows ({max_probes})",
+            remedy=f"narrow the patterns, or allow it with --max-probes {count}",
+        )
+    holders = executable.inlined_into(function.name for _, function, _ in planned)
+    functions = [_planned(selected, function, holders.get(function.name, [])) for selected, function, _ in planned]
+    functions += [_hidden(helper) for helper in helpers]
+    all_sites = [sites for *_, sites in planned] + [helper.sites for helper in helpers]
+    roles = [None] * len(planned) + [helper.role for helper in helpers]
+    return ProbePlan(
+        binary=executable.path,
+        functions=tuple(functions),
+        sites=tuple(
+            _site(executable, number, site, role)
+            for number, (sites, role) in enumerate(zip(all_sites, roles, strict=True))
+            for site in sites
+        ),
+        skipped=(*skipped, *selection.skipped),
+        notes=(*selection.notes, *_partly_inlined(functions), *helper_notes),
+        patterns=parsed,
+        root_patterns=parsed_roots,
+    )
+
+
+def _code(
+    reader: CodeReader, function: Function, asking: Iterable[Pattern], *, arguments: bool, results: bool
+) -> FunctionCode:
+    if _OWN_CONVENTION.fullmatch(function.symbol):
+        return FunctionCode(reason="runtime code with a calling convention of its own")
+    for pattern in asking:
+        arguments |= pattern.arguments is not None
+        results |= pattern.results is not None
+    return reader.sites(function, arguments=arguments, results=results)
+
+
+def _planned(selected: Selected, function: Function, holders: Sequence[str]) -> PlannedFunction:
+    file, line = function.declaration
+    return PlannedFunction(
+        name=function.name,
+        address=function.address,
+        file=file,
+        line=line,
+        root=bool(selected.roots),
+        pattern=selected.patterns[0] if selected.patterns else -1,
+        inlined_into=tuple(holders[:MAX_INLINED_NAMES]),
+        inlined_count=len(holders),
+        index=function.index,
+        patterns=selected.patterns,
+        roots=selected.roots,
+    )
+
+
+def _hidden(helper: Helper) -> PlannedFunction:
+    file, line = helper.function.declaration
+    return PlannedFunction(
+        name=helper.function.name,
+        address=helper.function.address,
+        file=file,
+        line=line,
+        hidden=True,
+        index=helper.function.index,
+    )
+
+
+def _site(executable: Executable, function: int, site: CodeSite, role: Role | None) -> ProbeSite:
+    offset = executable.offset_of(site.address)
+    if offset is None:  # the bytes were read from the file through the same segments
+        raise TargetError(f"{executable.path} has no contents at {site.address:#x}", remedy="build the program again")
+    return ProbeSite(
+        function=function,
+        address=site.address,
+        offset=offset,
+        role=_ROLES[site.role] if role is None else role,
+        edge=Edge(site.edge),
+        condition=site.condition,
+        sp_delta=site.sp_delta,
+        kind=SiteKind.EMULATED if site.emulated else SiteKind.STEPPED,
+        instruction=site.instruction,
+        why=site.why,
+        arguments_intact=site.arguments_intact,
+    )
+
+
+def _partly_inlined(functions: Sequence[PlannedFunction]) -> list[str]:
+    partly = [function for function in functions if function.inlined_count]
+    if not partly:
+        return []
+    shown = ", ".join(f"{function.name} ({function.inlined_count} callers)" for function in partly[:3])
+    more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
+    return [f"partly inlined, so that some calls are not seen: {shown}{more}"]
