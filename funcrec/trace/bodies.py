@@ -83,7 +83,7 @@ def decode_lost(fields: dict[str, Any], n: int, sites: int) -> list[LostRecord]:
     for ring, first, last, count, kind, at, counts in Body(fields).rows(
         "losses", n, u32, i64, i64, u64, text, array_of(integer(0, sites - 1)), array_of(u64)
     ):
-        if first > last or kind not in _LOST_KINDS or len(at) != len(counts) or sum(counts) > count:
+        if first > last or kind not in _LOST_KINDS or len(at) != len(counts) or not all(0 < n <= count for n in counts):
             raise BadRecordError("it has a loss that contradicts itself")
         losses.append(LostRecord(ring, first, last, count, kind, dict(zip(at, counts, strict=True))))
     return losses

@@ -115,6 +115,17 @@ def decode_values(fields: dict[str, Any], n: int, events: int) -> ValueColumns:
     return ValueColumns(event, length, data)
 
 
+def join_values(pieces: list[ValueColumns]) -> ValueColumns:
+    """Put the pieces of one block together."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return ValueColumns(
+        np.concatenate([piece.event for piece in pieces]),
+        np.concatenate([piece.length for piece in pieces]),
+        b"".join(piece.data for piece in pieces),
+    )
+
+
 def reorder(events: EventColumns, order: Any) -> EventColumns:
     """Take rows of every column by position."""
     return replace(events, **{name: getattr(events, name)[order] for name in EventColumns.__dataclass_fields__})

@@ -22,6 +22,7 @@ HEAD_SIZE = _HEAD.size
 END_MAGIC = b"FRECEND\0"
 _END = Struct("<II8sQII")
 END_SIZE = _END.size
+END_START = _FRAME.pack(SKIPPABLE, END_SIZE - 8) + END_MAGIC
 
 _PREFIX = Struct("<BBHIIIQqqI")
 _CRC = Struct("<I")
@@ -134,7 +135,7 @@ def pack_end(index_offset: int, records: int, file_id: int) -> bytes:
 
 def parse_end(data: bytes, file_id: int) -> tuple[int, int] | None:
     """Return (index offset, records) of an end mark; None when the bytes are something else."""
-    if len(data) != END_SIZE or data[:16] != _FRAME.pack(SKIPPABLE, END_SIZE - 8) + END_MAGIC:
+    if len(data) != END_SIZE or data[:16] != END_START:
         return None
     *_, offset, records, crc = _END.unpack(data)
     return (offset, records) if crc == _checksum(data[8:-4], file_id) else None

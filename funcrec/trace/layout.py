@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from funcrec.errors import TraceError
 from funcrec.trace.fields import unpack_body
 from funcrec.trace.framing import (
-    END_MAGIC,
     END_SIZE,
+    END_START,
     HEAD_MAGIC,
     HEAD_SIZE,
     PREFIX_SIZE,
@@ -21,6 +21,8 @@ from funcrec.trace.index import decode_prefixes
 from funcrec.trace.limits import MAX_LARGE_CONTAINERS
 from funcrec.trace.records import RecordType
 from funcrec.trace.source import Source
+
+_CUT = "the file is cut inside a record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ class Layout:
         head: the file's first frame.
         places: records in file order.
         holes: damage between them.
-        tail: one line about what is wrong with the end of the file, "" when it ends between records.
+        tail: where the end of the file is wrong and how; None when it ends between records.
     """
 
     head: Head
     places: list[Place] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
-    tail: str = ""
+    tail: tuple[int, str] | None = None
 
 
 def read_head(source: Source) -> Head:
@@ -141,7 +143,7 @@ def _walk(source: Source, head: Head) -> Layout:
         if prefix is not None and prefix.sequence >= sequence:
             place = Place(offset, prefix)
             if place.end > source.size:
-                layout.tail = f"the file is cut at byte {source.size}, inside a record that begins at byte {offset}"
+                layout.tail = offset, _CUT
                 break
             if prefix.sequence > sequence:
                 layout.holes.append(Hole(offset, offset, prefix.sequence - sequence))
@@ -150,11 +152,11 @@ def _walk(source: Source, head: Head) -> Layout:
             continue
         if parse_end(data[:END_SIZE], head.file_id) is not None:
             if offset + END_SIZE < source.size:
-                layout.tail = f"{source.size - offset - END_SIZE} bytes follow the end mark at byte {offset}"
+                layout.tail = offset + END_SIZE, "something follows the end mark"
             break
         following = _resynchronise(source, head, offset + 1, sequence)
         if following is None:
-            layout.tail = _describe_tail(data, offset, source.size)
+            layout.tail = offset, _describe_tail(data)
             break
         layout.holes.append(Hole(offset, following.offset, following.prefix.sequence - sequence))
         offset, sequence = following.offset, following.prefix.sequence
@@ -170,8 +172,8 @@ def _resynchronise(source: Source, head: Head, offset: int, sequence: int) -> Pl
     return None
 
 
-def _describe_tail(data: bytes, offset: int, size: int) -> str:
-    beginnings = (PREFIX_START, PREFIX_START[:4] + (END_SIZE - 8).to_bytes(4, "little") + END_MAGIC)
-    if size - offset < PREFIX_SIZE and any(start.startswith(data[: len(start)]) for start in beginnings):
-        return f"the file is cut at byte {size}, inside a record that begins at byte {offset}"
-    return f"nothing can be read from byte {offset} to the end at byte {size}"
+def _describe_tail(data: bytes) -> str:
+    """Say what is wrong with the last bytes of the file, which are no record; `data` has up to PREFIX_SIZE of them."""
+    cut_record = len(data) < PREFIX_SIZE and data[:8] == PREFIX_START[: len(data)]
+    cut_end = len(data) < END_SIZE and data[:16] == END_START[: len(data)]
+    return _CUT if cut_record or cut_end else "nothing more can be read"

@@ -184,8 +184,8 @@ class ValueColumns:
 class LostRecord:
     """count events of one ring that found no room, between two monotonic times.
 
-    kind is "events" or "values". by_site: site id -> at most how many of them were
-    lost there (the kernel counts sites and places apart, so the sum may be above count; below it, some are unknown).
+    kind is "events" or "values". by_site: site id -> at most how many of them were lost there (sites and places are
+    counted apart, so the sum may be above count; when it is below, the sites of some are unknown).
     damaged: the reader made this one because a part of the file cannot be read; such a record is never in a file.
     """
 
@@ -203,10 +203,10 @@ class BlockInfo:
     """One EVENTS record, known without decoding it.
 
     Attributes:
-        number: position among the blocks that can be read.
+        number: position in `TraceReader.blocks`.
         offset: in the file, of the record's prefix.
-        n: events.
-        first_event: number of its first event over the whole recording.
+        n: events; 0 once it has turned out to be damaged.
+        first_event: number of its first event among those that can be read.
         t_min, t_max: monotonic ns of its first and last event; blocks may overlap in time.
         goid_min, goid_max: which goroutines are in it, as far as it is known (else 0 and 2**64 - 1).
         values: captures that belong to its events.

@@ -116,7 +116,7 @@ class TraceWriter:
         """Write losses.
 
         Raises:
-            ValueError: an unknown site, or more by site than in all.
+            ValueError: an unknown site, one that lost more than all, a window that ends before it begins.
         """
         for loss in losses:
             _require(all(site < self._rows["sites"] for site in loss.by_site), "a loss at an unknown site")
