@@ -98,7 +98,7 @@ def by_event(values: ValueColumns | None) -> dict[int, bytes]:
     if values is None:
         return {}
     ends = np.cumsum(values.length).tolist()
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][:-1]
     return {
         event: values.data[start:end] for event, start, end in zip(values.event.tolist(), starts, ends, strict=True)
     }

@@ -27,10 +27,10 @@ def pack(values: NDArray[Any]) -> bytes:
 
 def pack_deltas(values: I64, base: int = 0) -> bytes:
     """Encode the differences between neighbours (the first one's from `base`), zigzag."""
-    deltas = np.empty(len(values), np.int64)
-    if len(values):
-        deltas[0] = int(values[0]) - base
-        np.subtract(values[1:], values[:-1], out=deltas[1:])
+    # Array arithmetic wraps at 64 bits, and so do the sums that undo it.
+    deltas = values.copy()
+    deltas[1:] -= values[:-1]
+    deltas[:1] -= np.int64(base)
     return pack(zigzag(deltas))
 
 
@@ -51,8 +51,7 @@ def unpack_u32(data: bytes, n: int) -> U32:
 def unpack_deltas(data: bytes, n: int, width: int, base: int = 0) -> I64:
     """Decode a column of differences; sums wrap at 64 bits, so check the range of what comes out."""
     values = unzigzag(_planes(data, n, width, 4 if len(data) <= 4 * n else 8))
-    if n:
-        values[0] += base
+    values[:1] += np.int64(base)
     return np.cumsum(values, out=values)
 
 
