@@ -19,24 +19,27 @@ def _comparable(operator: str, left: Node, right: Node) -> bool:
     return len(kinds) < 2
 
 
-def _grow(nodes: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    arithmetic = st.builds(Binary, st.sampled_from(["+", "-", "*", "/", "//", "%"]), nodes, nodes)
-    compare = st.tuples(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), nodes, nodes)
-    match = st.tuples(st.just("=~"), nodes, st.builds(Literal, st.text(max_size=8)))
-    return st.one_of(
-        arithmetic,
-        (compare | match).filter(lambda parts: _comparable(*parts)).map(lambda parts: Binary(*parts)),
-        st.builds(Binary, st.sampled_from(["and", "or"]), nodes, nodes),
-        st.builds(Unary, st.sampled_from(["-", "*", "not"]), nodes),
-        st.builds(Size, st.sampled_from(["len", "cap"]), nodes),
-    )
-
-
-nodes = st.recursive(names | literals, _grow, max_leaves=12)
+@st.composite
+def trees(draw: st.DrawFn, levels: int = 4) -> Node:
+    kind = draw(st.sampled_from(["leaf", "arithmetic", "compare", "logic", "unary", "size"])) if levels else "leaf"
+    if kind == "leaf":
+        return draw(names | literals)
+    left = draw(trees(levels - 1))
+    if kind == "unary":
+        return Unary(draw(st.sampled_from(["-", "*", "not"])), left)
+    if kind == "size":
+        return Size(draw(st.sampled_from(["len", "cap"])), left)
+    right = draw(trees(levels - 1))
+    if kind == "compare":
+        operator = draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "=~"]))
+        right = Literal(draw(st.text(max_size=8))) if operator == "=~" else right
+        return Binary(operator, left, right) if _comparable(operator, left, right) else left
+    operators = ["and", "or"] if kind == "logic" else ["+", "-", "*", "/", "//", "%"]
+    return Binary(draw(st.sampled_from(operators)), left, right)
 
 
 @settings(max_examples=300, deadline=None)
-@given(nodes)
+@given(trees())
 def test_a_printed_tree_parses_to_itself(node: Node) -> None:
     assert parse(str(node)) == node
 
