@@ -13,7 +13,11 @@ import typer
 from funcrec.errors import ExitCode, FuncrecError
 
 # Name of each subcommand in the order of the help; `funcrec.commands.NAME` defines the function `command`.
-COMMANDS: tuple[str, ...] = ("record", "doctor",)
+COMMANDS: tuple[str, ...] = (
+    "record",
+    "list",
+    "doctor",
+)
 
 app = typer.Typer(
     name="funcrec",

@@ -21,7 +21,7 @@ from funcrec.target.code import CodeReader
 from funcrec.target.executable import Executable, Function
 from funcrec.target.text import CodeSite, FunctionCode
 
-DEFAULT_MAX_PROBES = 100_000
+DEFAULT_MAX_PROBES = 150_000
 
 _ROLES = {"entry": Role.ENTRY, "exit": Role.EXIT, "point": Role.POINT}
 # Entered in the middle, left without RET, or called with registers arranged in their own way.

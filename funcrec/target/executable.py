@@ -138,6 +138,7 @@ class Executable:
         is_pie: True when the load address varies.
         segments: the PT_LOAD entries.
         text: (start, end) of the Go code.
+        types_base: address of moduledata.types, that type descriptors are counted from; None when unknown.
         functions: all functions with code, in order of address.
     """
 
@@ -149,6 +150,7 @@ class Executable:
         self.is_pie = elf.is_pie
         self.segments: tuple[Segment, ...] = elf.segments
         tables = locate(elf, build.release)
+        self.types_base = tables.types
         self._table = PclnTable(
             tables,
             elf.tail_at(tables.gofunc) if tables.gofunc is not None else memoryview(b""),

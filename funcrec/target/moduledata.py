@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.errors import TargetError
 from funcrec.target.elf import ARM64, ElfFile
@@ -19,6 +20,9 @@ _HEADER_WORDS = 8  # after 8 bytes: nfunc, nfiles, textStart, funcname, cu, file
 _MAX_COUNT = 1 << 24  # functions or files: more means that this is not a header
 
 _TEXT, _ETEXT = 176 // 8, 184 // 8  # words of moduledata, 1.18-1.27
+_BEYOND = (1, 28, 0)  # the first release whose layout is not known
+
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Tables:
         quantum: minimum instruction size: 1 on x86-64, 4 on arm64.
         text, etext: addresses of the Go text.
         gofunc: address that function data offsets count from, None when it cannot be found.
+        types: address that type descriptors are counted from, None when it cannot be found.
     """
 
     pclntab: memoryview
@@ -41,6 +46,7 @@ class Tables:
     text: int
     etext: int
     gofunc: int | None
+    types: int | None
 
 
 def locate(elf: ElfFile, release: tuple[int, int, int]) -> Tables:
@@ -60,23 +66,29 @@ def locate(elf: ElfFile, release: tuple[int, int, int]) -> Tables:
     module = _module_words(elf, address, address + offsets[0])
     if module is not None:
         text, etext = int(module[_TEXT]), int(module[_ETEXT])
-        gofunc: int | None = int(module[_gofunc_word(release)])
     else:
         text = elf.symbol_address("runtime.text") or text_start
         etext = elf.symbol_address("runtime.etext") or 0
-        gofunc = elf.symbol_address("go:func.*")
+    types, gofunc = _type_and_function_data(elf, release, module)
     if not any(s.executable and s.address <= text < s.address + s.file_size for s in elf.segments):
         raise TargetError(
             f"{elf.path}: the start of the Go text cannot be found", remedy="build it with a released Go, unpacked"
         )
     places = (nfunc, nfiles, offsets[0], offsets[1], offsets[2], offsets[3], offsets[4])
-    return Tables(data, address, places, data[6], text, etext, gofunc)
+    return Tables(data, address, places, data[6], text, etext, gofunc, types)
 
 
-def _gofunc_word(release: tuple[int, int, int]) -> int:
+def _type_and_function_data(
+    elf: ElfFile, release: tuple[int, int, int], module: Words | None
+) -> tuple[int | None, int | None]:
+    """moduledata.types and moduledata.gofunc: fields were added before them in 1.20 and in 1.27."""
+    if module is None or release >= _BEYOND:
+        return elf.symbol_address("runtime.types"), elf.symbol_address("go:func.*")
     if release >= (1, 27, 0):
-        return 344 // 8
-    return (320 if release >= (1, 20, 0) else 304) // 8
+        types, gofunc = 312, 344
+    else:
+        types, gofunc = (296, 320) if release >= (1, 20, 0) else (280, 304)
+    return int(module[types // 8]), int(module[gofunc // 8])
 
 
 def _find_header(elf: ElfFile) -> tuple[memoryview, int] | None:
@@ -114,7 +126,7 @@ def _is_header(elf: ElfFile, data: memoryview) -> bool:
     )
 
 
-def _module_words(elf: ElfFile, pclntab: int, funcnames: int) -> "np.typing.NDArray[np.uint64] | None":
+def _module_words(elf: ElfFile, pclntab: int, funcnames: int) -> Words | None:
     """The first 64 words of moduledata: it begins with pclntab's address, then that of the function names."""
     section = elf.sections.get(".go.module")  # since 1.26
     starts = [section.address] if section is not None else []

@@ -1,0 +1,173 @@
+"""`funcrec list`: what `record` would probe, and what it would not. Needs no privilege."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from funcrec.errors import UsageError
+from funcrec.report.request import Color, Format, OutputRequest
+
+if TYPE_CHECKING:
+    from funcrec.plan.sites import ProbePlan
+    from funcrec.report.text import Output
+    from funcrec.target.executable import Executable
+
+
+def command(
+    binary: Annotated[str, typer.Argument(metavar="BINARY", help="The Go executable.", show_default=False)],
+    roots: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ROOT]...", help="Functions that open the gate of `record`.", show_default=False),
+    ] = None,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-u",
+            "--uprobe",
+            "--uprobe-wildcards",
+            metavar="PATTERN",
+            help="Functions to record: a name with * and ?; !PATTERN leaves out. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    match: Annotated[str, typer.Option("--match", metavar="glob|regex", help="What PATTERN is.")] = "glob",
+    exclude_vendor: Annotated[
+        bool,
+        typer.Option(
+            "-x/ ", "--exclude-vendor/--no-exclude-vendor", help="Leave vendored packages out.", show_default=False
+        ),
+    ] = True,
+    max_probes: Annotated[int | None, typer.Option("--max-probes", help="Fail when it takes more than this.")] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every probe and why it is there.")] = False,
+    format_: Annotated[Format, typer.Option("--format", help="Form of the output.")] = Format.TEXT,
+    color: Annotated[Color, typer.Option("--color", help="Colours (also NO_COLOR).")] = Color.AUTO,
+    no_pager: Annotated[bool, typer.Option("--no-pager", help="Never start a pager.")] = False,
+    debug: Annotated[bool, typer.Option("-d", "--debug", help="Show a traceback with an error.")] = False,
+) -> int:
+    """List what `record` would probe, without privilege: functions, probes, what is left out and why.
+
+    Examples:
+
+      funcrec list -u 'main.*' ./svc
+
+      funcrec list -u 'net/http.*' -u '!net/http.(*http2*' -v ./svc
+    """
+    from funcrec.plan.builder import build_plan
+    from funcrec.report.text import Output
+    from funcrec.target.executable import Executable
+
+    if not patterns and not roots:
+        raise UsageError("no function is named", remedy="name some with -u, such as -u 'main.*'")
+    executable = Executable.open(binary)
+    # A listing is for looking: no limit unless asked for.
+    limit = 1 << 24 if max_probes is None else max_probes
+    plan = build_plan(
+        executable, patterns or [], roots or [], match=match, exclude_vendor=exclude_vendor, max_probes=limit
+    )
+    with Output(OutputRequest(format=format_, color=color, pager=not no_pager)) as output:
+        if format_ == Format.TEXT:
+            _write_text(output, executable, plan, verbose=verbose)
+        else:
+            _write_rows(output, executable, plan, format_, verbose=verbose)
+    return 0
+
+
+def _write_text(output: "Output", executable: "Executable", plan: "ProbePlan", *, verbose: bool) -> None:
+    from funcrec.plan.cost import estimate_cost
+    from funcrec.plan.listing import function_rows, skipped_rows
+    from funcrec.report.text import printable
+    from funcrec.report.views.table import write_table
+    from funcrec.units import format_duration
+
+    paint, palette = output.palette.paint, output.palette
+    rows = function_rows(plan)
+    kind = f"{executable.go_version}, {executable.architecture}{', PIE' if executable.is_pie else ''}"
+    output.line(f"{printable(plan.binary)}: {kind}, build id {printable(_build_id(executable))}")
+    cost = estimate_cost(plan)
+    probes = sum(row["sites"] for row in rows)
+    output.line(
+        f"{_count(len(rows), 'function')}, {_count(probes, 'probe')}; a call takes about "
+        f"{format_duration(cost.bare_ns)} longer on bare metal, {format_duration(cost.virtual_ns)} on a virtual machine"
+    )
+    output.line()
+    if verbose:
+        for row in rows:
+            output.line(f"{paint(printable(row['name']), palette.bold)}  {printable(_place(row))}{_remark(row)}")
+            for probe in row["probes"]:
+                text = f"{probe['address']:>12}  {probe['role']:5}  {probe['kind']:8}  {probe['instruction']}"
+                output.line(f"{text:<64}  {paint(probe['why'], palette.dim)}")
+    else:
+        write_table(output, _columns(), [row | {"place": _place(row), "remark": _remark(row)} for row in rows])
+    if plan.skipped:
+        output.line()
+        count = _count(len(plan.skipped), "matched function")
+        output.line(paint(f"not recorded: {count}", palette.bold))
+        for row in skipped_rows(plan):
+            output.line(f"  {printable(row['name'])}: {printable(row['reason'])}")
+    if plan.notes:
+        output.line()
+        for note in plan.notes:
+            output.line(f"note: {printable(note)}")
+
+
+def _columns() -> list[Any]:
+    """Columns of the text table; what is known about values joins them here."""
+    from funcrec.report.views.table import Column, text_column
+
+    return [
+        text_column("name", "function"),
+        Column("sites", "probes"),
+        text_column("entry"),
+        text_column("exit"),
+        text_column("place", "declared"),
+        text_column("remark", " "),
+    ]
+
+
+def _count(n: int, noun: str) -> str:
+    from funcrec.units import format_count
+
+    return f"{format_count(n)} {noun}{'' if n == 1 else 's'}"
+
+
+def _build_id(executable: "Executable") -> str:
+    return executable.gnu_build_id or executable.go_build_id
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['file']}:{row['line']}" if row["file"] else "?"
+
+
+def _remark(row: dict[str, Any]) -> str:
+    remarks = ["root"] if row["root"] else []
+    if row["inlined_into"]:
+        remarks.append("partly inlined")
+    return "  " + ", ".join(remarks) if remarks else ""
+
+
+def _write_rows(
+    output: "Output", executable: "Executable", plan: "ProbePlan", format_: Format, *, verbose: bool
+) -> None:
+    from funcrec.plan.listing import function_rows, skipped_rows
+    from funcrec.report.views.table import Column, json_text, write_rows
+
+    rows = function_rows(plan)
+    for row in rows:
+        if not verbose:
+            del row["probes"]
+    if format_ == Format.JSON:
+        document = {
+            "version": 1,
+            "binary": plan.binary,
+            "go_version": executable.go_version,
+            "build_id": _build_id(executable),
+            "functions": rows,
+            "skipped": skipped_rows(plan),
+            "notes": list(plan.notes),
+        }
+        output.line(json_text(document))
+        return
+    keys = [*rows[0], "reason"] if rows else ["name", "reason"]
+    empty = dict.fromkeys(keys)
+    everything = [empty | row for row in rows] + [empty | {"sites": 0} | row for row in skipped_rows(plan)]
+    write_rows(output, [Column(key) for key in keys], everything, format_)
