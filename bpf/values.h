@@ -1,0 +1,414 @@
+/* Reads the values of a hit: a small machine that chases pointers by tables, so that one program serves every plan.
+ *
+ * What it makes is a blob: first the root area (the load bias with CAPTURE_* in its low bits, register words, a span of the
+ * stack), then segments of memory, each a struct value_segment and its bytes, padded to 8. It knows no Go types: record/valuemaps.py fills the tables,
+ * trace/values.py decodes the blob.
+ *
+ * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
+ * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS. values_output() is generated.
+ * Interface: capture_values().
+ */
+
+#define VALUE_STEPS 320
+#define VALUE_QUEUE 128 /* a power of two */
+
+/* What a reference says about the words at its offset. */
+#define REF_POINTER 0   /* p: the program at p + displacement */
+#define REF_BYTES 1     /* p, length: at most `cap` bytes at p */
+#define REF_SLICE 2     /* p, length: the program for at most `cap` elements at p */
+#define REF_INDEX 3     /* p, length: if length > cap, the program at p + displacement */
+#define REF_IFACE 4     /* itab, data: the program for the dynamic type at data */
+#define REF_EFACE 5     /* type, data: the same */
+#define REF_TEXT 6      /* p: NUL-ended text of at most `cap` bytes at p + displacement */
+#define REF_ABSOLUTE 7  /* nothing: the program at displacement, an address as linked */
+#define REF_SHAPE 8     /* generic dictionary: its word at displacement is the type of the pointer at offset `cap` */
+
+struct value_site {
+	u64 address;      /* as linked: with ip it gives the load bias */
+	u32 first_ref;
+	u16 refs;
+	u16 stack_bytes;  /* of the span */
+	s32 stack_offset; /* from SP at function entry */
+	u8 registers;     /* number of register words */
+	u8 used;          /* 0: nothing to read here */
+	u8 register_of[16];
+	u8 pad[2];
+};
+
+struct value_program {
+	u32 first_ref;
+	u16 refs;
+	u16 size; /* bytes of an element */
+};
+
+struct value_ref {
+	s64 displacement;
+	u16 offset;  /* in the element */
+	u16 cap;
+	u16 program;
+	u8 kind;
+	u8 cost;     /* pointers this counts as, against VALUE_DEPTH */
+};
+
+struct value_segment {
+	u64 address;
+	u32 length; /* stored bytes */
+	u32 status; /* SEGMENT_* */
+};
+
+#define SEGMENT_OK 0
+#define SEGMENT_UNREADABLE 1
+#define SEGMENT_CUT 2 /* no more room in the blob */
+
+struct value_header {
+	u64 time_ns; /* of the event */
+	u32 tid;     /* of the event */
+	u32 site;
+	u32 length;  /* of the blob */
+	u32 status;  /* CAPTURE_* again */
+};
+
+#define CAPTURE_FULL 1   /* the blob, the queue or the steps ran out: something was left unread */
+#define CAPTURE_STACK 2  /* the stack span could not be read */
+
+struct value_item {
+	u64 address;
+	u16 program;
+	u16 count;
+	u8 text;
+	u8 depth;
+	u16 pad;
+};
+
+/* Working memory of one thread: a thread is in one hit at a time, whatever preempts it. */
+struct value_scratch {
+	u64 registers[16];
+	struct value_item queue[VALUE_QUEUE];
+	u64 bias;
+	u32 head, tail;      /* of the queue */
+	u32 used;            /* bytes of the blob */
+	u32 base;            /* of the current element in the blob */
+	u32 ref, refs;       /* references of the current element still to do */
+	u32 first_ref;       /* of the current program */
+	u16 program_refs;
+	u16 size;
+	u32 elements;        /* still to do after the current one */
+	u32 depth;
+	u32 status;
+	struct value_header header;
+	u8 blob[2 * VALUE_BYTES + 16];
+};
+
+BPF_F_TABLE("array", u32, struct value_site, value_sites, SITES, 0);
+BPF_F_TABLE("array", u32, struct value_program, value_programs, VALUE_PROGRAMS, 0);
+BPF_F_TABLE("array", u32, struct value_ref, value_refs, VALUE_REFS, 0);
+/* Address of a runtime type as linked -> program of what an interface's data word points at | cost << 16. */
+BPF_F_TABLE("hash", u64, u32, value_types, VALUE_TYPES, 0);
+BPF_F_TABLE("hash", u32, struct value_scratch, value_scratches, VALUE_THREADS, 1 /* BPF_F_NO_PREALLOC */);
+BPF_F_TABLE("array", u32, struct value_scratch, value_blank, 1, 0);
+
+/* Keeps the compiler from using what it knows of x: the bound that follows must be visible to the verifier. */
+#define value_opaque(x) asm volatile("" : "+r"(x))
+
+static __always_inline u64 value_word(struct value_scratch *s, u32 offset)
+{
+	value_opaque(offset);
+	offset &= VALUE_BYTES - 1;
+	return *(u64 *)(s->blob + offset);
+}
+
+static __always_inline void value_push(struct value_scratch *s, u64 address, u32 program, u32 count, u32 cost, u32 text)
+{
+	struct value_item *item;
+	u32 depth = s->depth + cost, tail = s->tail;
+
+	if (depth > VALUE_DEPTH)
+		return;
+	if (tail - s->head >= VALUE_QUEUE) {
+		s->status |= CAPTURE_FULL;
+		return;
+	}
+	value_opaque(tail);
+	item = &s->queue[tail & (VALUE_QUEUE - 1)];
+	item->address = address;
+	item->program = program;
+	item->count = count;
+	item->depth = depth;
+	item->text = text;
+	s->tail++;
+}
+
+/* Appends a segment; returns its bytes' place in the blob, 0 when there is none. */
+static __always_inline u32 value_read(struct value_scratch *s, u64 address, u32 size, u32 text)
+{
+	struct value_segment *segment;
+	u32 at = s->used;
+	s64 got;
+
+	value_opaque(at);
+	at &= VALUE_BYTES - 1;
+	segment = (struct value_segment *)(s->blob + at);
+	segment->address = address;
+	value_opaque(size);
+	size &= VALUE_BYTES - 1;
+	if (text) {
+		got = bpf_probe_read_user_str(s->blob + at + sizeof(*segment), size, (void *)address);
+		if (got >= 0)
+			size = got;
+	} else {
+		got = bpf_probe_read_user(s->blob + at + sizeof(*segment), size, (void *)address);
+	}
+	if (got < 0) {
+		segment->length = 0;
+		segment->status = SEGMENT_UNREADABLE;
+		s->used = at + sizeof(*segment);
+		return 0;
+	}
+	segment->length = size;
+	segment->status = SEGMENT_OK;
+	s->used = at + sizeof(*segment) + ((size + 7) & ~7u);
+	return at + sizeof(*segment);
+}
+
+/* Room for a segment of that many bytes? */
+static __always_inline int value_fits(struct value_scratch *s, u32 size)
+{
+	return s->used + sizeof(struct value_segment) + size + 8 <= VALUE_BYTES;
+}
+
+static __always_inline void value_dynamic(struct value_scratch *s, u64 type, u64 data)
+{
+	u32 *program;
+
+	type -= s->bias;
+	program = value_types.lookup(&type);
+	if (program && (*program & 0xffff) && data)
+		value_push(s, data, *program & 0xffff, 1, *program >> 16, 0);
+}
+
+/* A type word that lies elsewhere (in an itab or a dictionary) is kept as a segment: the decoder wants it too. */
+static __always_inline void value_dynamic_at(struct value_scratch *s, u64 address, u64 data)
+{
+	u32 at;
+
+	if (!value_fits(s, 8)) {
+		s->status |= CAPTURE_FULL;
+		return;
+	}
+	at = value_read(s, address, 8, 0);
+	if (at)
+		value_dynamic(s, value_word(s, at), data);
+}
+
+static __always_inline void value_follow(struct value_scratch *s, struct value_ref *ref)
+{
+	u32 at = s->base + ref->offset;
+	u64 word = value_word(s, at), second = value_word(s, at + 8), cap = ref->cap;
+
+	switch (ref->kind) {
+	case REF_POINTER:
+		if (word)
+			value_push(s, word + ref->displacement, ref->program, 1, ref->cost, 0);
+		break;
+	case REF_BYTES:
+	case REF_SLICE:
+		if (second < cap)
+			cap = second;
+		if (word && cap)
+			value_push(s, word, ref->program, cap, 0, 0);
+		break;
+	case REF_INDEX:
+		if (word && second > cap && second < 1ull << 63)
+			value_push(s, word + ref->displacement, ref->program, 1, 0, 0);
+		break;
+	case REF_IFACE:
+		if (word)
+			value_dynamic_at(s, word + 8, second);
+		break;
+	case REF_EFACE:
+		if (word)
+			value_dynamic(s, word, second);
+		break;
+	case REF_TEXT:
+		if (word)
+			value_push(s, word + ref->displacement, ref->program, cap, 0, 1);
+		break;
+	case REF_ABSOLUTE:
+		value_push(s, ref->displacement + s->bias, ref->program, 1, 0, 0);
+		break;
+	case REF_SHAPE:
+		if (word)
+			value_dynamic_at(s, word + ref->displacement, value_word(s, s->base + (u32)cap));
+		break;
+	}
+}
+
+/* Takes the next item of the queue: reads its bytes and makes it the current element. 0 when there is none. */
+static __always_inline int value_next(struct value_scratch *s)
+{
+	u32 head = s->head, program, count, size, at;
+	struct value_program *found;
+	struct value_item *item;
+
+	if (head == s->tail)
+		return 0;
+	s->head = head + 1;
+	value_opaque(head);
+	item = &s->queue[head & (VALUE_QUEUE - 1)];
+	program = item->program;
+	found = value_programs.lookup(&program);
+	if (!found)
+		return 1;
+	count = item->count;
+	size = found->size * count;
+	if (!value_fits(s, size)) {
+		u32 room = VALUE_BYTES - 24 - s->used;
+		s->status |= CAPTURE_FULL;
+		if (s->used + 24 >= VALUE_BYTES || found->size == 0)
+			return 1;
+		count = room / found->size;
+		size = count * found->size;
+		if (count == 0)
+			return 1;
+	}
+	at = value_read(s, item->address, size, item->text);
+	if (!at)
+		return 1;
+	s->base = at;
+	s->first_ref = found->first_ref;
+	s->program_refs = found->refs;
+	s->ref = found->first_ref;
+	s->refs = found->refs;
+	s->size = found->size;
+	s->elements = found->refs ? count - 1 : 0;
+	s->depth = item->depth;
+	return 1;
+}
+
+/* One step: a reference, the next element or the next item. 0 when all is done. */
+static __always_inline int value_step(struct value_scratch *s)
+{
+	struct value_ref *ref;
+	u32 index;
+
+	if (s->refs) {
+		index = s->ref;
+		s->ref = index + 1;
+		s->refs--;
+		ref = value_refs.lookup(&index);
+		if (ref)
+			value_follow(s, ref);
+		return 1;
+	}
+	if (s->elements) {
+		s->elements--;
+		s->base += s->size;
+		s->ref = s->first_ref;
+		s->refs = s->program_refs;
+		return 1;
+	}
+	return value_next(s);
+}
+
+static __always_inline void value_registers(struct value_scratch *s, struct pt_regs *ctx, u64 sp)
+{
+	s->registers[0] = ctx->ax;
+	s->registers[1] = ctx->bx;
+	s->registers[2] = ctx->cx;
+	s->registers[3] = ctx->di;
+	s->registers[4] = ctx->si;
+	s->registers[5] = ctx->r8;
+	s->registers[6] = ctx->r9;
+	s->registers[7] = ctx->r10;
+	s->registers[8] = ctx->r11;
+	s->registers[9] = ctx->dx;
+	s->registers[10] = ctx->bp;
+	s->registers[11] = sp;
+	s->registers[12] = ctx->r12;
+	s->registers[13] = ctx->r13;
+	s->registers[14] = ctx->r14;
+	s->registers[15] = ctx->r15;
+}
+
+static __always_inline struct value_scratch *value_scratch_of(u32 tid)
+{
+	struct value_scratch *scratch = value_scratches.lookup(&tid);
+	u32 zero = 0;
+
+	if (scratch)
+		return scratch;
+	scratch = value_blank.lookup(&zero);
+	if (!scratch)
+		return 0;
+	value_scratches.update(&tid, scratch);
+	return value_scratches.lookup(&tid);
+}
+
+/* Root area but for its first word: the plan's registers, then its span of the stack. */
+static __always_inline void value_roots(struct value_scratch *s, struct value_site *site, u64 sp)
+{
+	u32 count = site->registers, size = site->stack_bytes, at;
+
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < 16; i++) {
+		u32 k = i;
+		if (i >= count)
+			break;
+		value_opaque(k);
+		k &= 15;
+		*(u64 *)(s->blob + 8 + 8 * k) = s->registers[site->register_of[k] & 15];
+	}
+	at = 8 + count * 8;
+	value_opaque(at);
+	at &= 255;
+	value_opaque(size);
+	size &= VALUE_BYTES - 1;
+	if (size && bpf_probe_read_user(s->blob + at, size, (void *)(sp + site->stack_offset)))
+		s->status |= CAPTURE_STACK;
+	s->used = (at + size + 7) & ~7u;
+}
+
+/* Reads what the plan wants at this site and sends it: the event of the same hit carries the same time and thread.
+ * sp is SP at function entry. Returns 0 when it was sent, 1 when the site has no values, negative when it was lost. */
+static __always_inline int capture_values(struct pt_regs *ctx, u32 index, u32 ring, u64 time_ns, u32 tid, u64 sp)
+{
+	struct value_site *site = value_sites.lookup(&index);
+	struct value_scratch *s;
+	u32 size;
+
+	if (!site || !site->used)
+		return 1;
+	s = value_scratch_of(tid);
+	if (!s)
+		return -1;
+	s->head = s->tail = s->elements = s->depth = s->status = 0;
+	s->bias = ctx->ip - site->address;
+	value_registers(s, ctx, sp);
+	value_roots(s, site, sp);
+	s->base = 0;
+	s->ref = site->first_ref;
+	s->refs = site->refs;
+	if (s->refs) {
+		int step;
+#pragma clang loop unroll(disable)
+		for (step = 0; step < VALUE_STEPS; step++)
+			if (!value_step(s))
+				break;
+		if (step == VALUE_STEPS)
+			s->status |= CAPTURE_FULL;
+	}
+	*(u64 *)s->blob = s->bias | s->status; /* the bias is a multiple of the page size */
+	s->header.time_ns = time_ns;
+	s->header.tid = tid;
+	s->header.site = index;
+	s->header.length = s->used;
+	s->header.status = s->status;
+	/* Ring records of whole 64-byte units, so that the drain can find them side by side. */
+	size = s->used;
+	value_opaque(size);
+	size &= 2 * VALUE_BYTES - 1;
+	size = ((size + sizeof(struct value_header) + 8 + 63) & ~63u) - 8;
+	if (size > sizeof(struct value_header) + 2 * VALUE_BYTES)
+		return -1;
+	return values_output(ring, &s->header, size);
+}

@@ -1,0 +1,373 @@
+"""The value plan: which words to read at which site, and how to read them back.
+
+Turns parsed FETCH lists into tables for the kernel (`funcrec.plan.programs`) and rows for the trace. Pure.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from funcrec.errors import UsageError
+from funcrec.lang.path import Path
+from funcrec.lang.steps import Step, StepKind, resolve
+from funcrec.lang.types import Kind, TypeTable
+from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
+from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits
+from funcrec.target.abi import Piece, Place, Register, Signature
+
+AREA_HEAD_BYTES = 8  # load bias and status, before the registers
+MAX_STACK_BYTES = 2048
+MAX_DYNAMIC_TYPES = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class SiteValues:
+    """What is read at a site; several sites may share it (struct value_site of bpf/values.h).
+
+    Attributes:
+        registers: in the order of the root area.
+        stack_offset: of the span, from SP at function entry.
+        stack_bytes: of the span, 0 none.
+        first_reference, references: into the table of references.
+    """
+
+    registers: tuple[Register, ...]
+    stack_offset: int
+    stack_bytes: int
+    first_reference: int
+    references: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlans:
+    """Everything `record` needs to read values, and the trace to decode them.
+
+    Attributes:
+        sites: site number -> index in `reads`.
+        reads: distinct captures.
+        rows: plans of the trace, one for each of `reads`.
+        types: type rows of the trace.
+        programs: (first reference, references, bytes).
+        references: see Programs.
+        dynamic: address of a runtime type as linked -> (program, cost).
+        limits: that the programs were made for.
+        notes: lines for the user.
+    """
+
+    sites: dict[int, int]
+    reads: tuple[SiteValues, ...]
+    rows: tuple[dict[str, Any], ...]
+    types: list[dict[str, Any]]
+    programs: list[tuple[int, int, int]]
+    references: list[Reference]
+    dynamic: dict[int, tuple[int, int]]
+    limits: ValueLimits
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A value of a function, resolved: where its root is and the steps from there."""
+
+    name: str
+    place: Place
+    steps: tuple[Step, ...]
+    text_bytes: int = 0
+
+
+@dataclass(slots=True)
+class ValuePlanner:
+    """Collects the values of function after function.
+
+    Args:
+        types: of the binary; an empty table when it has no debug information.
+        limits: caps.
+    """
+
+    types: TypeTable
+    limits: ValueLimits = field(default_factory=ValueLimits)
+    _programs: Programs = field(init=False)
+    _reads: list[SiteValues] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _sites: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._programs = Programs(self.types, self.limits)
+
+    def add(
+        self,
+        function: str,
+        signature: Signature | None,
+        fetches: Sequence[Fetch],
+        sites: Sequence[int],
+        *,
+        results: bool,
+    ) -> None:
+        """Plan the values of one function at its entries or at its exits.
+
+        Args:
+            function: for messages.
+            signature: None when debug information lacks the function: only raw rules can be read.
+            fetches: what to read.
+            sites: numbers of its sites of that kind.
+            results: True for results at exits, False for arguments at entries.
+
+        Raises:
+            UsageError: a name does not exist there, or cannot be read by name.
+        """
+        wanted: list[_Wanted] = []
+        raw: list[RawFetch] = []
+        for fetch in fetches:
+            if isinstance(fetch, RawFetch):
+                raw.append(fetch)
+            elif isinstance(fetch, Special):
+                wanted.extend(_all(fetch, signature, results))
+            else:
+                wanted.append(_resolve(self.types, function, signature, fetch, results))
+        if not wanted and not raw:
+            return
+        area = _RootArea(wanted, raw)
+        references = [ref for value in wanted for ref in self._named_references(value, area)]
+        references += [ref for rule in raw for ref in self._raw_references(rule, area)]
+        first, count = self._programs.add_references(references)
+        side = "results" if results else "args"
+        values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, area) for rule in raw]
+        self._rows.append(
+            {
+                "side": side,
+                "sites": list(sites),
+                "area": AREA_HEAD_BYTES + 8 * len(area.registers) + area.stack_bytes,
+                "stack": AREA_HEAD_BYTES + 8 * len(area.registers),
+                "text_bytes": self.limits.text_bytes,
+                "elements": self.limits.elements,
+                "depth": self.limits.depth,
+                "values": values,
+            }
+        )
+        self._sites.update(dict.fromkeys(sites, len(self._reads)))
+        self._reads.append(SiteValues(tuple(area.registers), area.low, area.stack_bytes, first, count))
+
+    def finish(self, runtime_types: Callable[[], dict[int, int]], types_base: int) -> ValuePlans:
+        """Close the tables.
+
+        Args:
+            runtime_types: type numbers by the place of their descriptor; called when some value holds an interface.
+            types_base: address of moduledata.types as linked, from where those places count.
+        """
+        self._programs.finish()
+        dynamic: dict[int, tuple[int, int]] = {}
+        notes = []
+        if self._programs.interfaces:
+            for place, number in list(runtime_types().items())[:MAX_DYNAMIC_TYPES]:
+                dynamic[types_base + place] = self._programs.dynamic(number)
+            self._programs.finish()
+        if self._programs.full:
+            notes.append("so many types are involved that some values are shown as addresses only")
+        return ValuePlans(
+            self._sites,
+            tuple(self._reads),
+            tuple(self._rows),
+            _with_addresses(self.types.export(), types_base),
+            self._programs.programs,
+            self._programs.references,
+            dynamic,
+            self.limits,
+            tuple(notes),
+        )
+
+    def _named_references(self, value: _Wanted, area: "_RootArea") -> list[Reference]:
+        number, offset = value.place.type, 0
+        for position, step in enumerate(value.steps):
+            if step.kind is StepKind.FIELD:
+                number, offset = step.type, offset + step.offset
+                continue
+            slot = area.slot(value.place, offset)
+            rest = list(value.steps[position + 1 :])
+            reference = self._programs.follow(number, step, rest, value.text_bytes, slot)[1] if slot >= 0 else None
+            return [reference] if reference else []
+        return self._root_references(value, number, offset, area)
+
+    def _root_references(self, value: _Wanted, number: int, offset: int, area: "_RootArea") -> list[Reference]:
+        """References of a value that lies in the root area: the same as in memory, at the words that hold it."""
+        found = []
+        for reference in self._programs.references_of(number, 0, 0, value.text_bytes):
+            slot = area.slot(value.place, offset + reference.offset)
+            if slot >= 0:
+                found.append(
+                    Reference(
+                        reference.kind,
+                        slot,
+                        reference.program,
+                        reference.displacement,
+                        reference.cap,
+                        reference.cost,
+                    )
+                )
+        return found
+
+    def _raw_references(self, rule: RawFetch, area: "_RootArea") -> list[Reference]:
+        kind, size = rule.type.kind, rule.type.size * max(rule.type.count, 1)
+        text = self.limits.text_bytes
+        offsets = list(rule.offsets)
+        if kind == "string" and not offsets:
+            offsets = [0]
+        if kind == "gostring" and not offsets:
+            slot = area.register_slot(rule.register)
+            return [Reference(RefKind.BYTES, slot, self._programs.BYTES, cap=text)]
+        if not offsets:
+            return []
+        last = offsets.pop()
+        if kind == "string":
+            reference = Reference(RefKind.TEXT, 0, self._programs.BYTES, last, text)
+        else:
+            inner = [Reference(RefKind.BYTES, 0, self._programs.BYTES, cap=text)] if kind == "gostring" else []
+            reference = Reference(RefKind.POINTER, 0, self._programs.custom(size, inner), last)
+        while offsets:
+            reference = Reference(RefKind.POINTER, 0, self._programs.custom(8, [reference]), offsets.pop())
+        if rule.register:
+            slot = area.register_slot(rule.register)
+            return [Reference(reference.kind, slot, reference.program, reference.displacement, reference.cap)]
+        if reference.kind is RefKind.TEXT:  # text at an absolute address
+            return []
+        return [Reference(RefKind.ABSOLUTE, 0, reference.program, rule.number + reference.displacement)]
+
+
+def _with_addresses(rows: list[dict[str, Any]], types_base: int) -> list[dict[str, Any]]:
+    """Debug information counts descriptors from the start of the runtime's type data; a trace has their addresses."""
+    for row in rows:
+        if "runtime" in row:
+            row["runtime"] += types_base
+    return rows
+
+
+def _all(special: Special, signature: Signature | None, results: bool) -> list[_Wanted]:
+    if (special is Special.RESULTS) is not results:
+        where = "after '->'" if special is Special.RESULTS else "in the first list"
+        raise UsageError(
+            f"{special} at the wrong place", remedy=f"write it {where}, such as 'f($params) -> ($results)'"
+        )
+    if signature is None:
+        return []
+    places = signature.results if results else signature.parameters
+    return [_Wanted(place.name, place, ()) for place in places]
+
+
+def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, results: bool) -> _Wanted:
+    if signature is None:
+        raise UsageError(
+            f"'{fetch.name}' of {function}: the binary's debug information does not describe this function",
+            remedy="give a raw rule, such as x=%ax:s64",
+        )
+    places = signature.results if results else signature.parameters
+    path = fetch.path
+    for place in places:
+        if place.name == path.root:
+            return _Wanted(fetch.name, place, tuple(resolve(types, place.type, path)), fetch.text_bytes)
+    captured = None if results else _captured(types, signature, fetch)
+    if captured:
+        return captured
+    known = [place.name for place in places] + ([] if results else _captured_names(types, signature))
+    near = difflib.get_close_matches(path.root, known, 3, 0.5)
+    what = "result" if results else "parameter"
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known) or 'none'}"
+    raise UsageError(f"{function} has no {what} '{path.root}'", remedy=remedy)
+
+
+def _closure_fields(types: TypeTable, signature: Signature) -> dict[str, Step]:
+    if signature.captures < 0:
+        return {}
+    fields = types[types[signature.captures].elem].fields
+    return {field.name: Step(StepKind.FIELD, field.type, field.offset) for field in fields if field.name != "F"}
+
+
+def _captured_names(types: TypeTable, signature: Signature) -> list[str]:
+    return [name.removeprefix("&") for name in _closure_fields(types, signature)]
+
+
+def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> _Wanted | None:
+    """A variable of the enclosing function: in the closure object itself, or behind a pointer there (named `&x`)."""
+    fields = _closure_fields(types, signature)
+    path = fetch.path
+    place = Place("closure", signature.captures, (Piece(0, 8, register=Register.DX),))
+    prefix = [Step(StepKind.DEREFERENCE, types[signature.captures].elem)] if fields else []
+    by_value, by_reference = fields.get(path.root), fields.get("&" + path.root)
+    if by_value:
+        prefix.append(by_value)
+    elif by_reference and types[by_reference.type].kind is Kind.POINTER:
+        prefix += [by_reference, Step(StepKind.DEREFERENCE, types[by_reference.type].elem)]
+    else:
+        return None
+    steps = resolve(types, prefix[-1].type, Path(path.root, path.steps, path.dereferences, path.function))
+    return _Wanted(fetch.name, place, tuple(prefix + steps), fetch.text_bytes)
+
+
+class _RootArea:
+    """The words that a capture starts with: registers in ascending order, then one span of the stack.
+
+    The ABI assigns registers in ascending order too, so that the words of a string or slice stay side by side.
+    """
+
+    def __init__(self, wanted: list[_Wanted], raw: list[RawFetch]) -> None:
+        pieces = [piece for value in wanted for piece in value.place.pieces]
+        registers = {piece.register for piece in pieces if piece.register is not None}
+        for rule in raw:
+            if rule.register:
+                register = Register[rule.register]
+                registers.add(register)
+                if rule.type.kind == "gostring" and not rule.offsets:
+                    registers.add(_length_register(rule))
+        self.registers = sorted(registers)
+        spans = [(piece.stack, piece.stack + piece.size) for piece in pieces if piece.stack is not None]
+        self.low = min((low for low, _ in spans), default=0)
+        high = max((high for _, high in spans), default=0)
+        self.stack_bytes = min(high - self.low, MAX_STACK_BYTES)
+
+    def register_slot(self, name: str) -> int:
+        """Offset of a register in the root area."""
+        return AREA_HEAD_BYTES + 8 * self.registers.index(Register[name])
+
+    def slot(self, place: Place, offset: int) -> int:
+        """Offset in the root area of byte `offset` of a value, -1 when it is not there (a float in a register)."""
+        for piece in place.pieces:
+            if piece.offset <= offset < piece.offset + piece.size:
+                return self.piece_slot(piece, offset - piece.offset)
+        return -1
+
+    def piece_slot(self, piece: Piece, within: int = 0) -> int:
+        """Offset in the root area of a piece, -1 when it cannot be read."""
+        if piece.register is not None:
+            return AREA_HEAD_BYTES + 8 * self.registers.index(piece.register) + within
+        if piece.stack is None or piece.stack - self.low + within >= self.stack_bytes:
+            return -1
+        return AREA_HEAD_BYTES + 8 * len(self.registers) + piece.stack - self.low + within
+
+
+def _length_register(rule: RawFetch) -> Register:
+    number = Register[rule.register] + 1
+    if number > Register.R11:
+        raise UsageError(
+            f"'{rule.name}': no register follows {rule.register.lower()} for a string's length",
+            remedy="use +0(%reg):gostring for a string in memory",
+        )
+    return Register(number)
+
+
+def _named_row(value: _Wanted, area: _RootArea) -> dict[str, Any]:
+    pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
+    row: dict[str, Any] = {"name": value.name, "type": value.place.type, "pieces": pieces}
+    if value.steps:
+        row["steps"] = [step.row() for step in value.steps]
+    return row
+
+
+def _raw_row(rule: RawFetch, area: _RootArea) -> dict[str, Any]:
+    slot = area.register_slot(rule.register) if rule.register else -1
+    return {
+        "name": rule.name,
+        "raw": str(rule.type),
+        "slot": slot,
+        "number": rule.number if not rule.constant else rule.number & ((1 << 64) - 1),
+        "constant": rule.constant,
+        "offsets": list(rule.offsets),
+    }

@@ -1,0 +1,276 @@
+"""Where a function's parameters and results are: registers and stack slots by Go's internal calling convention.
+
+Computed from the types (Go 1.17+, src/cmd/compile/abi-internal.md), not taken from debug information, whose locations
+of results are empty and whose locations of parameters are sometimes those of another variable. amd64 only.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from funcrec.lang.types import Field, GoType, Kind, TypeTable
+from funcrec.target.dwarf import Subprogram, Variable, uleb
+from funcrec.target.gotypes import GoTypes
+
+
+class Register(IntEnum):
+    """Registers a probe can read, numbered as in value plans; the first nine are the integer sequence of the ABI."""
+
+    AX = 0
+    BX = 1
+    CX = 2
+    DI = 3
+    SI = 4
+    R8 = 5
+    R9 = 6
+    R10 = 7
+    R11 = 8
+    DX = 9  # the closure at entry
+    BP = 10
+    SP = 11  # as at function entry: points at the return address
+    R12 = 12
+    R13 = 13
+    R14 = 14  # g
+    R15 = 15
+
+
+INTEGER_REGISTERS = 9
+FLOAT_REGISTERS = 15
+RETURN_ADDRESS_BYTES = 8  # between SP and the first stack slot
+# DWARF numbers of the integer sequence, System V ABI figure 3.36.
+_DWARF_REGISTERS = {0: 0, 3: 1, 2: 2, 5: 3, 4: 4, 8: 5, 9: 6, 10: 7, 11: 8}
+
+_WORDS = {
+    Kind.STRING: 2,
+    Kind.SLICE: 3,
+    Kind.IFACE: 2,
+    Kind.EFACE: 2,
+    Kind.POINTER: 1,
+    Kind.UNSAFE: 1,
+    Kind.FUNC: 1,
+    Kind.CHAN: 1,
+    Kind.MAP: 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes `offset`..`offset + size` of a value and where they are.
+
+    Exactly one of register (an integer register), floating (number of an X register, which no probe can read) and
+    stack (bytes from SP at entry) is set.
+    """
+
+    offset: int
+    size: int
+    register: Register | None = None
+    floating: int | None = None
+    stack: int | None = None
+
+    def __str__(self) -> str:
+        if self.register is not None:
+            return "%" + self.register.name.lower()
+        return f"%xmm{self.floating}" if self.floating is not None else f"+{self.stack}(%sp)"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A parameter, result or captured variable with its pieces (none for a value of no size)."""
+
+    name: str
+    type: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function's values in order of declaration; unnamed ones are called r0, r1 ... and ~p0, ~p1 ...
+
+    Attributes:
+        parameters: receiver first; without the hidden dictionary.
+        results: as at a return instruction.
+        captures: pseudo-parameter: pointer to the closure object (type number, -1 when nothing is captured).
+        dictionary: register of the generic dictionary, if the function has one.
+    """
+
+    parameters: tuple[Place, ...]
+    results: tuple[Place, ...]
+    captures: int = -1
+    dictionary: Register | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar part of a value, which takes a register of its own."""
+
+    offset: int
+    size: int
+    floating: bool
+
+
+def leaves(types: TypeTable, number: int) -> list[Leaf] | None:
+    """Scalar parts of a type in the order they take registers; None when it can only be passed on the stack."""
+    found: list[Leaf] = []
+    return found if _collect(types, types[number], 0, found) else None
+
+
+def _collect(types: TypeTable, type_: GoType, base: int, found: list[Leaf]) -> bool:
+    words = _WORDS.get(type_.kind)
+    if words is not None:
+        found.extend(Leaf(base + 8 * i, 8, False) for i in range(words))
+        return True
+    if type_.kind in (Kind.BOOL, Kind.INT, Kind.UINT, Kind.FLOAT):
+        found.append(Leaf(base, type_.size, type_.kind is Kind.FLOAT))
+        return True
+    if type_.kind is Kind.COMPLEX:
+        half = type_.size // 2
+        found.extend((Leaf(base, half, True), Leaf(base + half, half, True)))
+        return True
+    if type_.kind is Kind.ARRAY:
+        return type_.count == 0 or (type_.count == 1 and _collect(types, types[type_.elem], base, found))
+    if type_.kind is Kind.STRUCT:
+        # More leaves than registers cannot fit: no need to look further.
+        return len(found) <= 64 and all(
+            _collect(types, types[field.type], base + field.offset, found) for field in type_.fields
+        )
+    return False
+
+
+def _align(value: int, alignment: int) -> int:
+    return -(-value // alignment) * alignment
+
+
+class _Assignment:
+    """The state of the walk over one sequence of values."""
+
+    def __init__(self, types: TypeTable, stack: int, registers: bool) -> None:
+        self.types, self.stack = types, stack
+        self.integers = 0
+        self.floats = 0
+        self._limits = (INTEGER_REGISTERS, FLOAT_REGISTERS) if registers else (0, 0)
+
+    def take(self, number: int) -> tuple[Piece, ...]:
+        """Assign the next value, as a whole to registers or as a whole to the stack."""
+        type_ = self.types[number]
+        parts = leaves(self.types, number) if type_.size else None
+        if parts is not None:
+            floats = sum(leaf.floating for leaf in parts)
+            integers = len(parts) - floats
+            if self.integers + integers <= self._limits[0] and self.floats + floats <= self._limits[1]:
+                return tuple(self._register(leaf) for leaf in parts)
+        self.stack = _align(self.stack, type_.align)
+        piece = Piece(0, type_.size, stack=self.stack + RETURN_ADDRESS_BYTES)
+        self.stack += type_.size
+        return (piece,) if type_.size else ()
+
+    def _register(self, leaf: Leaf) -> Piece:
+        if leaf.floating:
+            self.floats += 1
+            return Piece(leaf.offset, leaf.size, floating=self.floats - 1)
+        self.integers += 1
+        return Piece(leaf.offset, leaf.size, register=Register(self.integers - 1))
+
+
+def has_dictionary(symbol: str) -> bool:
+    """Whether the code takes a hidden dictionary: shape code itself, not the closures and wrappers inside it."""
+    at = symbol.find("[")
+    if at < 0 or not symbol.startswith("[go.shape.", at) or symbol.startswith(("type:.eq", "type..eq", "type:.hash")):
+        return False
+    depth, end = 0, at
+    while end < len(symbol):
+        depth += (symbol[end] == "[") - (symbol[end] == "]")
+        end += 1
+        if depth == 0:
+            break
+    rest = symbol[end:]
+    if rest.startswith(")"):
+        rest = rest[1:]
+    return not re.search(r"\.func\d|\.gowrap\d|\.deferwrap\d|-range\d|\.\d+$", rest)
+
+
+def signature(types: GoTypes, function: Subprogram, go_version: tuple[int, int], *, abi0: bool = False) -> Signature:
+    """Assign every value of a function.
+
+    Args:
+        types: loader of the same debug information.
+        function: as found there.
+        go_version: (1, 24).
+        abi0: True for assembly functions, which take everything on the stack.
+    """
+    table = types.table
+    listed = [v for v in function.parameters if not v.result and v.name != ".dict"]
+    method = ")." in function.name or _is_method(function.name)
+    inputs = _Assignment(table, 0, not abi0)
+    dictionary: Register | None = None
+    parameters: list[Place] = []
+    shaped = has_dictionary(function.name)
+    for position, variable in enumerate(listed):
+        if shaped and dictionary is None and position == (1 if method and go_version >= (1, 20) else 0):
+            dictionary, inputs.integers = Register(inputs.integers), inputs.integers + 1
+        number = types.number(variable.type)
+        if go_version <= (1, 21):
+            entry = types.debug.entry_location(variable, function.low_pc)
+            _skip_omitted(inputs, leaves(table, number), entry)
+        parameters.append(Place(variable.name, number, inputs.take(number)))
+    if shaped and dictionary is None:
+        dictionary = Register(inputs.integers)
+    outputs = _Assignment(table, _align(inputs.stack, 8), not abi0)
+    results = []
+    for variable in _distinct(v for v in function.parameters if v.result):
+        number = types.number(variable.type)
+        results.append(Place(_result_name(variable.name), number, outputs.take(number)))
+    return Signature(tuple(parameters), tuple(results), _closure(types, function), dictionary)
+
+
+def _is_method(symbol: str) -> bool:
+    """`pkg.T[go.shape.int].M`: a name after the brackets is a method's."""
+    at = symbol.rfind("].")
+    return at >= 0 and "." not in symbol[at + 2 :]
+
+
+def _distinct(variables: Iterable[Variable]) -> list[Variable]:
+    """Named results may be listed twice up to Go 1.26: keep the first of each name."""
+    seen: dict[str, Variable] = {}
+    for variable in variables:
+        seen.setdefault(variable.name, variable)
+    return list(seen.values())
+
+
+def _result_name(name: str) -> str:
+    return name[1:] if name.startswith("~r") else name
+
+
+def _closure(types: GoTypes, function: Subprogram) -> int:
+    """Type of the pointer in DX: the closure object with its captured variables as fields."""
+    if not function.captures:
+        return -1
+    fields = [Field("F", 0, types.table.add(GoType(Kind.UINT, "uintptr", 8, 8)))]
+    end = 8
+    for variable in function.captures:
+        number = types.number(variable.type)
+        fields.append(Field(variable.name, variable.closure_offset, number))
+        end = max(end, variable.closure_offset + types.table[number].size)
+    return types.pointer_to_fields("closure", tuple(fields), end)
+
+
+def _skip_omitted(inputs: _Assignment, parts: list[Leaf] | None, entry: bytes) -> None:
+    """Go up to 1.21 leaves blank parameters out of debug information: follow the entry location past their registers.
+
+    Only an entry location that names a later register of the integer sequence is believed; everything else keeps the
+    computed place.
+    """
+    if not parts or parts[0].floating or not entry:
+        return
+    register = _first_register(entry)
+    if register is not None and register > inputs.integers:
+        inputs.integers = register
+
+
+def _first_register(expression: bytes) -> int | None:
+    """DW_OP_reg0..31 (0x50) or DW_OP_regx (0x90) that an expression begins with, as a place in the integer sequence."""
+    if 0x50 <= expression[0] <= 0x6F:
+        return _DWARF_REGISTERS.get(expression[0] - 0x50)
+    if expression[0] == 0x90 and len(expression) > 1:
+        return _DWARF_REGISTERS.get(uleb(expression, 1)[0])
+    return None
