@@ -1,34 +1,43 @@
 """Log-linear buckets: 128 per octave, so that any value of a bucket is within 0.8 % of any other.
 
-The bucket of a value is the exponent and the first seven fraction bits of its IEEE 754 double, read as one integer:
-no logarithm and no search. Integers below 256 have a bucket of their own; negative values do not occur.
+The bucket of a value is the exponent and the first seven fraction bits of its IEEE 754 double, read as one integer, and
+negated for negative values: no logarithm and no search, and the order of buckets is that of values. Integers below 256
+have a bucket of their own.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-_FRACTION_BITS = 7
-_SHIFT = 52 - _FRACTION_BITS
-_BASE = (1023 << _FRACTION_BITS) - 1  # the bucket of 1.0 is 1, and 0 is everything below
-BUCKETS = (64 << _FRACTION_BITS) + 2
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 
-
-def bucket_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bucket (i64[n], 0..BUCKETS-1) of each value (i64[n], not negative)."""
-    bits = values.astype(np.float64).view(np.int64)
-    bits >>= _SHIFT
-    bits -= _BASE
-    return np.maximum(bits, 0, out=bits)
+_SHIFT = 52 - 7
+_ONE = 1023 << 7  # the bucket of 1.0
 
 
-def lower_edge(buckets: ArrayLike) -> NDArray[np.float64]:
-    """Smallest real number (f64[n]) that falls into each bucket; the upper edge is that of the next one."""
-    buckets = np.asarray(buckets, np.int64)
-    edge = ((buckets + _BASE) << _SHIFT).view(np.float64)
-    return np.where(buckets == 0, 0.0, edge)
+def bucket_of(values: NDArray[np.generic]) -> I64:
+    """Bucket (i64[n]) of each value (any finite numbers)."""
+    real = values.astype(np.float64)
+    bits = real.view(np.int64) >> _SHIFT
+    negative = bits < 0  # the sign bit
+    if negative.any():
+        bits[negative] = -((-real[negative]).view(np.int64) >> _SHIFT)
+    return bits
 
 
-def middle(buckets: ArrayLike) -> NDArray[np.float64]:
-    """The value (f64[n]) that stands for each bucket: the middle of the integers in it."""
-    buckets = np.asarray(buckets, np.int64)
-    return (np.ceil(lower_edge(buckets)) + np.ceil(lower_edge(buckets + 1)) - 1) / 2
+def _edge(buckets: I64) -> F64:
+    """Smallest number (f64[n]) of each bucket (not negative)."""
+    return (buckets << _SHIFT).view(np.float64)
+
+
+def middle(buckets: I64, *, whole: bool = True) -> F64:
+    """The number (f64[n]) that stands for each bucket: the middle of the integers in it, or of the numbers in it."""
+    size = np.abs(buckets)
+    low, high = _edge(size), _edge(size + 1)
+    between = (np.ceil(low) + np.ceil(high) - 1) / 2 if whole else (low + high) / 2
+    return np.copysign(between, buckets)
+
+
+def octave_of(buckets: I64) -> I64:
+    """Power of two (i64[n]) at or below the values of each bucket (not negative): 0 for [1, 2), 3 for [8, 16)."""
+    return (buckets - _ONE) >> 7

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import State
+from funcrec.report.cells import Cells, cell_at, count_cells, merge_cells
 from funcrec.report.exact import BigInts, sum_by, sum_squares_by
-from funcrec.report.loglinear import BUCKETS, bucket_of, middle
+from funcrec.report.loglinear import bucket_of, middle
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -21,8 +22,6 @@ Scalar = str | int | float | bool | None
 Key = tuple[Scalar, ...]
 
 _NONE_YET = np.iinfo(np.int64).max
-# Up to this many counters a dense histogram is faster than sorting (and needs at most 128 MB).
-_DENSE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ class Summary:
         squares: K Python integers, sums of squared durations; all 0 unless asked for.
         states: i64[K, len(State)], calls by how they ended.
         errors: i64[K], calls that returned an error; all 0 when no error value was recorded.
-        histogram_group, histogram_bucket, histogram_count: i64[m] each, sorted by group, then bucket: the log-linear
-            histogram of durations without its zeros.
+        histogram: known durations by log-linear bucket.
         span_ns: recorded time behind the calls; adds up over traces.
         without_key: calls left out because they have no such value.
     """
@@ -67,32 +65,12 @@ class Summary:
     squares: BigInts
     states: I64
     errors: I64
-    histogram_group: I64
-    histogram_bucket: I64
-    histogram_count: I64
+    histogram: Cells
     span_ns: int = 0
     without_key: int = 0
 
     def __len__(self) -> int:
         return len(self.keys)
-
-
-def _histogram(codes: NDArray[np.intp], values: I64, n: int) -> tuple[I64, I64, I64]:
-    """Sparse counts by (code, bucket), sorted."""
-    if len(values) == 0:
-        empty = np.zeros(0, np.int64)
-        return empty, empty, empty
-    buckets = bucket_of(values)
-    first = int(buckets.min())
-    width = int(buckets.max()) - first + 1
-    flat = codes * width + (buckets - first)
-    if n * width <= _DENSE:
-        dense = np.bincount(flat, minlength=n * width)
-        cells = np.flatnonzero(dense)
-        counts = dense[cells]
-    else:
-        cells, counts = np.unique(flat, return_counts=True)
-    return cells // width, cells % width + first, counts.astype(np.int64)
 
 
 def summarise(
@@ -131,7 +109,6 @@ def summarise(
     least, most = np.full(n, _NONE_YET, np.int64), np.full(n, -1, np.int64)
     np.minimum.at(least, codes, duration_ns)
     np.maximum.at(most, codes, duration_ns)
-    group, bucket, count = _histogram(codes, duration_ns, n)
     return Summary(
         keys=groups.keys,
         calls=calls,
@@ -143,9 +120,7 @@ def summarise(
         squares=sum_squares_by(codes, duration_ns, n) if spread else np.zeros(n, object),
         states=states.reshape(n, len(State)),
         errors=errors,
-        histogram_group=group,
-        histogram_bucket=bucket,
-        histogram_count=count,
+        histogram=count_cells(codes, bucket_of(duration_ns), n),
         span_ns=span_ns,
         without_key=outside,
     )
@@ -167,7 +142,6 @@ def merge(parts: Sequence[Summary]) -> Summary:
     for part, to in zip(parts, moved, strict=True):
         least[to] = np.minimum(least[to], part.min_ns)
         most[to] = np.maximum(most[to], part.max_ns)
-    group, bucket, count = _merge_histograms(parts, moved)
     return Summary(
         keys=list(place),
         calls=added("calls"),
@@ -179,20 +153,10 @@ def merge(parts: Sequence[Summary]) -> Summary:
         squares=added("squares", dtype=object),
         states=added("states", (n, len(State))),
         errors=added("errors"),
-        histogram_group=group,
-        histogram_bucket=bucket,
-        histogram_count=count,
+        histogram=merge_cells([part.histogram for part in parts], moved),
         span_ns=sum(part.span_ns for part in parts),
         without_key=sum(part.without_key for part in parts),
     )
-
-
-def _merge_histograms(parts: Sequence[Summary], moved: list[NDArray[np.intp]]) -> tuple[I64, I64, I64]:
-    nothing = np.zeros(0, np.int64)
-    flat = [to[part.histogram_group] * BUCKETS + part.histogram_bucket for part, to in zip(parts, moved, strict=True)]
-    cells, places = np.unique(np.concatenate([*flat, nothing]), return_inverse=True)
-    counts = np.concatenate([*(part.histogram_count for part in parts), nothing])
-    return cells // BUCKETS, cells % BUCKETS, sum_by(places.astype(np.intp), counts, len(cells))
 
 
 def percentile_ns(summary: Summary, fraction: float) -> F64:
@@ -202,15 +166,8 @@ def percentile_ns(summary: Summary, fraction: float) -> F64:
     """
     n = len(summary)
     result = np.full(n, np.nan)
-    have = np.flatnonzero(summary.ended)
-    if len(have) == 0:
-        return result
-    reached = np.cumsum(summary.histogram_count)
-    before = np.cumsum(summary.ended) - summary.ended
-    rank = np.maximum(np.ceil(fraction * summary.ended[have] - 1e-9).astype(np.int64), 1)
-    cell = np.searchsorted(reached, before[have] + rank)
-    value = middle(summary.histogram_bucket[cell])
-    result[have] = np.clip(value, summary.min_ns[have], summary.max_ns[have])
+    have, buckets = cell_at(summary.histogram, summary.ended, fraction)
+    result[have] = np.clip(middle(buckets), summary.min_ns[have], summary.max_ns[have])
     return result
 
 

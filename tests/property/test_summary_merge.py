@@ -27,9 +27,9 @@ def summary_of(calls: list[tuple[int, int, bool]]) -> Summary:
 def plain(summary: Summary) -> dict[object, object]:
     cells: dict[object, list[tuple[int, int]]] = {key: [] for key in summary.keys}
     rows = zip(
-        summary.histogram_group.tolist(),
-        summary.histogram_bucket.tolist(),
-        summary.histogram_count.tolist(),
+        summary.histogram.group.tolist(),
+        summary.histogram.cell.tolist(),
+        summary.histogram.count.tolist(),
         strict=True,
     )
     for group, bucket, count in rows:

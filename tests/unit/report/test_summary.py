@@ -1,7 +1,6 @@
 import numpy as np
 
 from funcrec.report.calls import State
-from funcrec.report.loglinear import BUCKETS, bucket_of, lower_edge, middle
 from funcrec.report.summary import Groups, Summary, average_ns, deviation_ns, merge, percentile_ns, summarise
 
 
@@ -10,23 +9,6 @@ def summary_of(durations: list[int], codes: list[int] | None = None, names: str 
     groups = Groups(np.array(codes or [0] * len(durations), np.intp), [(name,) for name in names])
     state = np.where(duration_ns < 0, State.OPEN, State.RETURNED).astype(np.uint8)
     return summarise(groups, duration_ns, duration_ns, state, **more)  # type: ignore[arg-type]
-
-
-def test_small_integers_have_a_bucket_of_their_own() -> None:
-    values = np.arange(256)
-    assert np.array_equal(middle(bucket_of(values)), values)
-
-
-def test_buckets_hold_their_values_and_are_narrow() -> None:
-    values = np.unique(np.geomspace(1, 2**62, 5000).astype(np.int64))
-    buckets = bucket_of(values)
-    assert buckets.max() < BUCKETS
-    assert np.all(np.diff(buckets) >= 0)
-    low, high = lower_edge(buckets), lower_edge(buckets + 1)
-    assert np.all(low <= values.astype(float))
-    assert np.all(values.astype(float) < high)
-    assert np.all(high / low <= 1 + 1 / 128)
-    assert np.all(np.abs(middle(buckets) / values - 1) < 0.008)
 
 
 def test_totals_by_group() -> None:
