@@ -6,11 +6,11 @@
 
 /* The cookie, low bits first; record/attach.py packs it. */
 #define COOKIE_SITE(c) ((u32)(c) & 0xffffff)
-#define COOKIE_ROLE(c) (((u32)((c) >> 24)) & 7)
-#define COOKIE_ROOT(c) (((u32)((c) >> 27)) & 1)
-#define COOKIE_VALUES(c) (((u32)((c) >> 28)) & 1)
-#define COOKIE_CONDITION(c) (((u32)((c) >> 29)) & 15)
-#define COOKIE_EDGE(c) (((u32)((c) >> 33)) & 3)
+#define COOKIE_ROLE(c) (((u32)((c) >> 24)) & 15)
+#define COOKIE_ROOT(c) (((u32)((c) >> 28)) & 1)
+#define COOKIE_VALUES(c) (((u32)((c) >> 29)) & 1)
+#define COOKIE_CONDITION(c) (((u32)((c) >> 30)) & 15)
+#define COOKIE_EDGE(c) (((u32)((c) >> 34)) & 3)
 #define COOKIE_SP_WORDS(c) (((u32)((c) >> 40)) & 0xffffff)
 #define EDGE_FALLTHROUGH 1
 #define EDGE_TAKEN 2
@@ -79,6 +79,21 @@ static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *
 		goroutines.delete(key);
 }
 
+/* A program image starts: what is known of goroutines of this pid belongs to the image before it (a process that
+ * executed itself, or a number given out again). Goids begin anew; the recorder forgets those beyond these. */
+static __always_inline void forget_image(struct goroutine_key *of)
+{
+	struct goroutine_key key = { .pid = of->pid };
+
+	for (u32 goid = 1; goid <= 32; goid++) {
+		key.goid = goid;
+		goroutines.delete(&key);
+#if GATED
+		gates.delete(&key);
+#endif
+	}
+}
+
 int hit(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
@@ -124,7 +139,9 @@ int hit(struct pt_regs *ctx)
 	if (!gate_passes(&key, role, COOKIE_ROOT(cookie), depth, found.stack, state))
 		return 0;
 #endif
-	if (role >= ROLE_RECOVERY) {
+	if (role == ROLE_START) {
+		forget_image(&key);
+	} else if (role >= ROLE_RECOVERY) {
 		/* Of interest for goroutines that have frames; once the table was full nobody knows which do. */
 		struct ring_state *first = ring_state_of(0);
 		if (!goroutines.lookup(&key) && first && !first->full_goroutines)

@@ -7,6 +7,7 @@
 #define ROLE_RECOVERY 4
 #define ROLE_GOEXIT 5
 #define ROLE_FATAL 6
+#define ROLE_START 7
 
 /* One hit of a site. 40 bytes, so a ring row with its 8-byte header is 48. */
 struct event {

@@ -11,6 +11,8 @@ static __always_inline int gate_passes(struct goroutine_key *key, u32 role, int 
 	u64 *gate = gates.lookup(key);
 	int inside = gate != 0;
 
+	if (role == ROLE_START)
+		return 1;
 	if (stack != 0) /* runs for the goroutine, on another stack: its depth says nothing about the gate */
 		return inside && role <= ROLE_POINT;
 	if (role == ROLE_GOEXIT || role == ROLE_FATAL || role == ROLE_RECOVERY) {

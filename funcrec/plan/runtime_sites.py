@@ -1,4 +1,4 @@
-"""Places in the runtime that tell how calls end which never return: recovered panics, Goexit, death by panic. Pure.
+"""Places in the runtime that tell how calls end which never return: recovered panics, Goexit, death by panic, exec.
 
 Source: Go 1.18-1.27 `runtime/panic.go` and `runtime/proc.go`; 1.21-1.27 checked in machine code.
 """
@@ -27,6 +27,7 @@ def runtime_helpers(executable: Executable, reader: CodeReader) -> tuple[tuple[H
       moment m.curg.sched.sp is the SP with which it resumes.
     - goexit1: entered when a goroutine's function returned or Goexit ran its deferred calls, g still the goroutine's.
     - fatalpanic: entered when nobody recovers.
+    - main: entered once by every program image, before any package initialiser.
     """
     helpers = []
     notes = []
@@ -34,6 +35,7 @@ def runtime_helpers(executable: Executable, reader: CodeReader) -> tuple[tuple[H
         ("runtime.recovery", Role.RECOVERY, "calls that end in a recovered panic"),
         ("runtime.goexit1", Role.GOEXIT, "calls that end in Goexit"),
         ("runtime.fatalpanic", Role.FATAL, "calls that die of a panic"),
+        ("runtime.main", Role.START, "calls before a process executes itself anew"),
     ):
         function = _body(executable, name)
         sites: tuple[CodeSite, ...] = ()

@@ -20,6 +20,7 @@ class Role(IntEnum):
     RECOVERY = 4  # a panic was recovered: frames deeper than the hit's depth are gone
     GOEXIT = 5  # the goroutine ends: every frame it still has is gone
     FATAL = 6  # the process dies of a panic of this goroutine
+    START = 7  # a program image begins in this process: goroutines and frames known before belong to another one
 
 
 class Edge(IntFlag):

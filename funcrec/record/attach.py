@@ -52,10 +52,10 @@ def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False) ->
     return (
         number
         | int(site.role) << 24
-        | int(root) << 27
-        | int(values) << 28
-        | condition << 29
-        | int(site.edge) << 33
+        | int(root) << 28
+        | int(values) << 29
+        | condition << 30
+        | int(site.edge) << 34
         | (site.sp_delta // 8) << 40
     )
 

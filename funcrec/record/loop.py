@@ -19,7 +19,7 @@ from funcrec.trace.writer import TraceWriter
 
 _CHUNK_EVENTS = 262_144
 _FLUSH_S = 1.0
-_POLL_S = 0.05
+_POLL_S = 0.01
 _CLOCK_S = 10.0
 ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _SI_KERNEL = 128  # include/uapi/asm-generic/siginfo.h: the terminal's Ctrl-C
@@ -58,6 +58,7 @@ class Loop:
         self._progress = progress
         self._limits = limits
         self._processes = ProcessTable()
+        self._strangers: set[int] = set()
         self._pending: list[Batch] = []
         self._pending_events = 0
         self._flushed = self._clocked = time.monotonic()
@@ -97,6 +98,7 @@ class Loop:
 
     def _take(self) -> None:
         for batch in self._drain.take():
+            self._see(batch.events)
             self._pending.append(batch)
             self._pending_events += len(batch.events)
             if self._pending_events >= _CHUNK_EVENTS:
@@ -140,17 +142,27 @@ class Loop:
         if lost:
             self._writer.lost(lost)
 
-    def _admitted(self, rows: Rows) -> Rows:
-        """Leave out strangers, and note every process that appears."""
+    def see(self, pid: int) -> None:
+        """Note a process that will have events, while it can still be asked who it is."""
+        record = self._processes.see(pid, time.monotonic_ns())
+        if record is not None:
+            self._writer.processes([record])
+
+    def _see(self, rows: Rows) -> None:
+        """Note every process that appears, at once: it may be short-lived."""
         pids, first = np.unique(rows["pid"], return_index=True)
         fresh: list[ProcessRecord] = []
         for pid, at in zip(pids.tolist(), first.tolist(), strict=True):
-            if not self._scope.admits(pid, self._list_pid):
-                rows = rows[rows["pid"] != pid]
-                continue
-            record = self._processes.see(pid, int(rows["time_ns"][at]) if at < len(rows) else 0)
-            if record is not None:
-                fresh.append(record)
+            if self._scope.admits(pid, self._list_pid):
+                record = self._processes.see(pid, int(rows["time_ns"][at]))
+                fresh += [record] if record is not None else []
+            else:
+                self._strangers.add(pid)
         if fresh:
             self._writer.processes(fresh)
+
+    def _admitted(self, rows: Rows) -> Rows:
+        """Leave out strangers."""
+        for pid in self._strangers:
+            rows = rows[rows["pid"] != pid]
         return rows

@@ -4,11 +4,9 @@ import os
 import signal
 import socket
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 
 import funcrec
-from funcrec.errors import FuncrecError
 from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import ProbePlan
 from funcrec.record.clocks import read_clocks
@@ -125,7 +123,9 @@ class _Session:
             for ring in [*sources.rings, sources.facts]:
                 ring.drain()  # the calibration's own events
             with create_output(request.output) as file:
-                self._into(file, probes, plan, Drain(sources), costs)
+                writer = TraceWriter(file, self._header(costs))
+                writer.snapshot(plan_snapshot(plan))
+                self._record(probes, plan, Drain(sources), writer)
         finally:
             probes.close()
         return max(self._scope.exit_status, 0)
@@ -143,19 +143,6 @@ class _Session:
         for note in plan.notes:
             self._progress.say(f"funcrec: {note}")
         return plan
-
-    def _into(self, file: FileIO, probes: Probes, plan: ProbePlan, drain: Drain, costs: dict[str, float]) -> None:
-        writer = TraceWriter(file, self._header(costs))
-        try:
-            writer.snapshot(plan_snapshot(plan))
-            self._record(probes, plan, drain, writer)
-        except OSError as error:
-            # Disk full, or the file system went away: what was written whole stays readable.
-            os.ftruncate(file.fileno(), writer.bytes_written)
-            raise FuncrecError(
-                f"writing {self._request.output} failed: {error.strerror}",
-                remedy="make room and record again; what was written so far is readable",
-            ) from error
 
     def _record(self, probes: Probes, plan: ProbePlan, drain: Drain, writer: TraceWriter) -> None:
         translator = Translator(plan, self._executable)
@@ -178,6 +165,7 @@ class _Session:
             self._announce(plan, here)
             if self._program is not None:
                 self._program.start()
+                loop.see(self._program.pid)
             reason = loop.run()
             probes.detach()
         finally:

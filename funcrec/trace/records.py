@@ -47,6 +47,7 @@ class SiteRole(IntEnum):
     RECOVERY = 4
     GOEXIT = 5
     FATAL = 6
+    START = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,111 @@
+"""How long a recording takes to begin and end, how much it drains, what it writes."""
+
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from funcrec.plan.builder import build_plan
+from funcrec.record.codegen import PidFilter
+from funcrec.record.probes import Probes
+from funcrec.target.executable import Executable
+from tests.bench.target import HotProgram
+from tests.toolchain import go_tool
+
+FUNCREC = Path(sys.executable).with_name("funcrec")
+_MANY = 10_000
+
+
+def compiler() -> Path:
+    """The Go compiler of the default toolchain: a large Go program that everybody has here."""
+    return next((go_tool().parent.parent / "pkg" / "tool").glob("*/compile"))
+
+
+def measure_start(output: Path) -> list[tuple[str, float, str]]:
+    """Seconds until the first function of a large binary is armed, and for many functions."""
+    binary = compiler()
+    rows = [
+        ("seconds to a recording of one function of the Go compiler", _ready_s(binary, "main.main", output), "<= 1.5")
+    ]
+    executable = Executable.open(str(binary))
+    started = time.perf_counter()
+    plan = build_plan(executable, ["*"], max_probes=1 << 20)
+    planned = time.perf_counter() - started
+    functions = plan.functions[:_MANY]
+    sites = tuple(site for site in plan.sites if site.function < len(functions))
+    plan = type(plan)(plan.binary, functions, sites)
+    probes = Probes(
+        executable.runtime_layout,
+        max_sites=len(sites),
+        buffer_bytes=64 << 20,
+        pid_filter=PidFilter.NONE,
+        gated=False,
+    )
+    try:
+        probes.load()
+        started = time.perf_counter()
+        probes.attach(plan, executable.path, [], entry_only=False)
+        attached = time.perf_counter()
+        probes.detach()
+        detached = time.perf_counter()
+    finally:
+        probes.close()
+    return [
+        *rows,
+        (f"seconds to plan all {len(executable.functions)} functions", planned, ""),
+        (f"seconds to attach {len(functions)} functions ({len(sites)} sites)", attached - started, "< 0.5"),
+        ("seconds to detach them", detached - attached, "< 0.5"),
+    ]
+
+
+def _ready_s(binary: Path, pattern: str, output: Path) -> float:
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [FUNCREC, "record", "-u", pattern, binary, "-o", output],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = iter(process.stderr or [])
+        for line in lines:
+            if "recording" in line:
+                best = min(best, time.perf_counter() - started)
+                break
+        process.terminate()
+        process.communicate()
+    return best
+
+
+def measure_drain(output: Path) -> list[tuple[str, float, str]]:
+    """A flood at emulated sites from two producers: rate, loss, and what the recorder needs for it."""
+    with HotProgram() as hot:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = subprocess.Popen(
+            [FUNCREC, "record", "-u", "main.small", "--entry-only", str(hot.binary), "-p", str(hot.pid), "-o", output],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr or []:
+            if "recording" in line:
+                break
+        calls = 3_000_000
+        wall_s = hot.ask(f"flood {calls} 2") / 1e9
+        process.terminate()
+        _, closing = process.communicate()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    found = re.search(r"([\d ]+) lost", closing)
+    if found is None:
+        raise RuntimeError(f"no closing line in {closing!r}")
+    lost = int(found.group(1).replace(" ", ""))
+    events = 2 * calls
+    return [
+        ("million events/s from two producers on all CPUs", events / wall_s / 1e6, ">= 1.5"),
+        ("share of them lost", lost / events, "0"),
+        ("share of a core for drain, encode and write", cpu_s / wall_s, "< 0.4 at 1.5 M/s"),
+        ("recorder's ns per event", cpu_s / events * 1e9, ""),
+        ("bytes an event on disk (entries only)", output.stat().st_size / events, "<= 2"),
+    ]
