@@ -76,7 +76,8 @@ class LossLedger:
             if count:
                 self._owed[ring] -= count
                 low, high = sorted((int(times[group[0]]), int(times[group[-1] + 1])))
-                records.append(self._record(ring, low, high, count))
+                # The neighbours themselves were delivered: what is missing lies strictly between them.
+                records.append(self._record(ring, low + 1, max(low + 1, high - 1), count))
         if not any(self._owed):
             self._owed_sites = {}
         return records

@@ -25,11 +25,11 @@ def test_no_loss_no_record() -> None:
     assert subject.finish(300) == []
 
 
-def test_gap_has_its_neighbours_times() -> None:
+def test_gap_lies_between_its_neighbours() -> None:
     subject = ledger(0)
     subject.count(lost(3), lost(2, 1))
     records = place(subject, 0, (1, 200), (5, 260), (6, 270))
-    assert records == [LostRecord(ring=0, first_ns=200, last_ns=260, count=3, by_site={0: 2, 1: 1})]
+    assert records == [LostRecord(ring=0, first_ns=201, last_ns=259, count=3, by_site={0: 2, 1: 1})]
     assert subject.finish(300) == []
 
 
@@ -39,7 +39,7 @@ def test_loss_at_the_end_waits_for_the_next_event() -> None:
     subject.count(lost(4), lost(4, 0))
     assert place(subject, 0) == []
     subject.count(lost(4), lost(4, 0))
-    assert place(subject, 0, (6, 290)) == [LostRecord(0, 200, 290, 4, by_site={0: 4})]
+    assert place(subject, 0, (6, 290)) == [LostRecord(0, 201, 289, 4, by_site={0: 4})]
 
 
 def test_loss_that_no_event_follows_lasts_until_the_end() -> None:
@@ -53,13 +53,13 @@ def test_repeated_and_swapped_numbers_are_no_loss() -> None:
     subject = ledger(0)
     subject.count(lost(1), lost(1))
     records = place(subject, 0, (2, 210), (1, 200), (2, 220), (3, 230), (5, 250))
-    assert [(record.count, record.first_ns, record.last_ns) for record in records] == [(1, 230, 250)]
+    assert [(record.count, record.first_ns, record.last_ns) for record in records] == [(1, 231, 249)]
 
 
 def test_sequence_wraps_around() -> None:
     subject = ledger(2**32 - 1)
     subject.count(lost(1), lost(1))
-    assert place(subject, 0, (1, 200)) == [LostRecord(0, 100, 200, 1, by_site={0: 1})]
+    assert place(subject, 0, (1, 200)) == [LostRecord(0, 101, 199, 1, by_site={0: 1})]
 
 
 def test_many_gaps_are_merged_but_counted() -> None:
