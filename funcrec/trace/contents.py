@@ -47,6 +47,8 @@ class Contents:
                 self.tables.add(fields, count)
             case RecordType.LOST:
                 self.lost += _bounded(self.lost, bodies.decode_lost(fields, count, self.tables.sites))
+            case RecordType.CLOCK | RecordType.NOTE if count != 1:
+                raise BadRecordError(f"it has 1 row instead of {count}")
             case RecordType.CLOCK:
                 self.clocks += _bounded(self.clocks, [bodies.decode_clock(fields)])
             case RecordType.PROCESSES:
