@@ -64,8 +64,11 @@ class Calls:
         return len(self.start_ns)
 
 
-def pair_calls(trace: "Trace") -> Calls:
+def pair_calls(trace: "Trace") -> tuple[Calls, NDArray[np.int64]]:
     """Make the calls of all events of a trace (see `funcrec.report.pairing` for the rules).
+
+    Returns:
+        The calls, and the number of events of each site.
 
     Raises:
         TraceError: a block cannot be read.

@@ -1,21 +1,26 @@
 """Every filter as a mask over the calls of a trace; filters combine with `and`, in any order."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.report.calls import Calls
-from funcrec.report.request import FilterRequest, OutputRequest, TimeRange
+from funcrec.errors import UsageError
+from funcrec.lang.pattern import compile_glob
+from funcrec.report.calls import Calls, State
+from funcrec.report.columns import Mask
+from funcrec.report.conditions import holds
+from funcrec.report.nesting import nearest_shown, with_callees, with_callers
+from funcrec.report.request import FilterRequest, OutputRequest, Overhead, TimeRange
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
 __all__ = ["FilterRequest", "OutputRequest", "Selection", "TimeRange", "select"]
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,18 @@ class Selection:
         """Row numbers of the calls shown, ascending."""
         return np.flatnonzero(self.mask)
 
+    @cached_property
+    def parents(self) -> NDArray[np.int64]:
+        """For every call of the trace its nearest shown caller, -1 for none."""
+        return nearest_shown(self.calls.parent, self.mask)
+
+    @property
+    def is_everything(self) -> bool:
+        """True when no call is left out."""
+        return len(self) == len(self.calls)
+
     def __len__(self) -> int:
-        return int(np.count_nonzero(self.mask))
+        return len(self.rows)
 
 
 def select(trace: "Trace", request: FilterRequest) -> Selection:
@@ -48,6 +63,110 @@ def select(trace: "Trace", request: FilterRequest) -> Selection:
 
     Raises:
         UsageError: a filter does not parse or names nothing in the trace.
+        TraceError: the trace cannot be read.
     """
     calls = trace.table()
-    return Selection(trace, calls, np.ones(len(calls), dtype=bool), request)
+    if request.overhead == Overhead.SUBTRACT:
+        from funcrec.report.overhead import without_overhead
+
+        calls = without_overhead(trace)
+    mask = np.ones(len(calls), dtype=bool)
+    for each in _masks(trace, calls, request):
+        mask &= each
+    return Selection(trace, calls, mask, request)
+
+
+def _masks(trace: "Trace", calls: Calls, request: FilterRequest) -> Iterator[Mask]:
+    if request.pids:
+        yield _pids(trace, calls, request.pids)
+    if request.goroutines:
+        yield _goroutines(trace, calls, request.goroutines)
+    if request.min_ns is not None:
+        yield (calls.end_ns >= 0) & (calls.end_ns - calls.start_ns >= request.min_ns)
+    if request.max_ns is not None:
+        yield (calls.end_ns >= 0) & (calls.end_ns - calls.start_ns <= request.max_ns)
+    if request.depth is not None:
+        yield calls.depth < request.depth
+    if request.time_range is not None:
+        yield _window(trace, calls, request.time_range)
+    if request.filter:
+        yield with_callees(calls.parent, _named(trace, calls, request.filter))
+    if request.notrace:
+        yield ~with_callees(calls.parent, _named(trace, calls, request.notrace))
+    if request.hide:
+        yield ~_named(trace, calls, request.hide)
+    if request.caller_filter:
+        yield with_callers(calls.parent, _named(trace, calls, request.caller_filter))
+    for condition in request.where:
+        yield holds(trace, calls, condition)
+
+
+def _pids(trace: "Trace", calls: Calls, pids: Sequence[int]) -> Mask:
+    known = {int(pid) for pid in np.unique(calls.pid)} | {process.pid for process in trace.processes}
+    for pid in pids:
+        if pid not in known:
+            raise UsageError(f"the trace has no process {pid}", remedy="its processes are " + _some(sorted(known)))
+    return np.isin(calls.pid, np.array(pids, dtype=np.uint64))
+
+
+def _goroutines(trace: "Trace", calls: Calls, ranges: Sequence[tuple[int, int]]) -> Mask:
+    known = np.union1d(calls.goid, np.array([facts.goid for facts in trace.goroutines], dtype=np.uint64))
+    mask = np.zeros(len(calls), dtype=bool)
+    for first, last in ranges:
+        low, high = np.uint64(min(first, _MAX)), np.uint64(min(last, _MAX))
+        if np.searchsorted(known, low) == np.searchsorted(known, high, side="right"):
+            what = f"goroutine {first}" if first == last else f"goroutine from {first} to {last}"
+            remedy = "its goroutines are " + _some(known.tolist())
+            raise UsageError(f"the trace has no {what}", remedy=remedy)
+        mask |= (calls.goid >= low) & (calls.goid <= high)
+    return mask
+
+
+_MAX = (1 << 64) - 1
+
+
+def _some(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:10])
+    return (shown + f" and {len(numbers) - 10} more" if len(numbers) > 10 else shown) or "none"
+
+
+def _window(trace: "Trace", calls: Calls, window: TimeRange) -> Mask:
+    """Calls that overlap the window. An open call reaches to the end, one without a known end counts by its start."""
+    length = trace.end_ns - trace.start_ns
+    end_ns = np.where(calls.end_ns >= 0, calls.end_ns, calls.start_ns)
+    end_ns[calls.state == State.OPEN] = max(trace.end_ns, int(end_ns.max(initial=0)))
+    first = None if window.start is None else window.start.resolve(length)
+    last = None if window.end is None else window.end.resolve(length)
+    if first is not None and last is not None and last < first:
+        raise UsageError(f"the time range '{window.text}' ends before it begins", remedy="write the earlier time first")
+    mask = np.ones(len(calls), dtype=bool)
+    if first is not None:
+        mask &= end_ns >= trace.start_ns + first
+    if last is not None:
+        mask &= calls.start_ns <= trace.start_ns + last
+    return mask
+
+
+def _named(trace: "Trace", calls: Calls, globs: Sequence[str]) -> Mask:
+    """Calls of the functions that match any of the globs; each glob has to match some function of the trace."""
+    names = [function.name for function in trace.functions]
+    wanted = np.zeros(len(names), dtype=bool)
+    for glob in globs:
+        found = _matching(compile_glob(glob), trace)
+        if not found:
+            raise UsageError(f"no function of the trace matches '{glob}'", remedy=_near(glob, names))
+        wanted[found] = True
+    return wanted[calls.function]
+
+
+def _matching(matches: Callable[[str], bool], trace: "Trace") -> list[int]:
+    return [number for number, function in enumerate(trace.functions) if not function.hidden and matches(function.name)]
+
+
+def _near(glob: str, names: list[str]) -> str:
+    word = glob.strip("*?").lower()
+    near = get_close_matches(glob, names, 3) or [name for name in names if word and word in name.lower()][:3]
+    if not near:
+        by_end = {name.rpartition(".")[2]: name for name in names}
+        near = [by_end[end] for end in get_close_matches(word.rpartition(".")[2], by_end, 3)]
+    return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else "funcrec info lists them"

@@ -40,8 +40,8 @@ class _Frames:
     parent: Index
 
 
-def pair(trace: "Trace") -> Calls:
-    """Make the calls of all events of a trace.
+def pair(trace: "Trace") -> tuple[Calls, Index]:
+    """Make the calls of all events of a trace; also return the number of events of each site.
 
     Raises:
         TraceError: a block cannot be read.
@@ -64,7 +64,7 @@ def pair(trace: "Trace") -> Calls:
     columns: dict[str, NDArray[Any]] = {
         "start_ns": start_ns,
         "end_ns": end_ns,
-        "self_ns": _self_times(start_ns, end_ns, frames.parent),
+        "self_ns": self_times(start_ns, end_ns, frames.parent),
         "state": frames.state,
         "function": frames.function,
         "depth": frames.level.view(np.uint32),
@@ -73,10 +73,11 @@ def pair(trace: "Trace") -> Calls:
         "exit_event": exit_event,
         "stack": frames.stack,
     }
+    hits = np.bincount(streams.site, minlength=len(trace.sites))
     rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
     # The table is as large as all that it is made of: let go of each column once its successor is there.
     del streams, frames, start_ns, end_ns, known, returned, doubtful, entry_event, exit_event
-    return _table(columns, *rest)
+    return _table(columns, *rest), hits
 
 
 def _frames(streams: Streams, trace: "Trace") -> _Frames:
@@ -207,8 +208,8 @@ def _innermost_open(frames: _Frames, after: Index) -> Index:
     return np.where(level >= 0, by_rank[np.maximum(found, 0)], -1)
 
 
-def _self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
-    """Duration minus the durations of direct children, as far as they lie inside; -1 where the end is unknown."""
+def self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
+    """Return durations minus those of direct callees, as far as they lie inside; -1 where the end is unknown."""
     m = len(parent)
     child = np.flatnonzero((parent >= 0) & (end_ns >= 0))
     above = parent[child]

@@ -2,7 +2,6 @@
 
 import os
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from funcrec.trace.records import (
@@ -17,10 +16,14 @@ from funcrec.trace.records import (
     NoteRecord,
     ProcessRecord,
     SiteRecord,
+    SiteRole,
     SkippedRecord,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from funcrec.report.calls import Calls
     from funcrec.report.filters import Selection
 
@@ -94,7 +97,9 @@ class Trace:
 
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, reader: Source | None = None) -> None:
         if reader is None:
-            reader = import_module("funcrec.trace.reader").TraceReader(path)
+            from funcrec.trace.reader import TraceReader
+
+            reader = TraceReader(path)
         self.path = os.fspath(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "-")
         self.reader: Any = reader
         self.header: Header = reader.header
@@ -142,10 +147,23 @@ class Trace:
 
     def table(self) -> "Calls":
         """Return all calls of the trace; made once, then kept."""
-        return self._calls
+        return self._paired[0]
+
+    @property
+    def site_hits(self) -> "NDArray[np.int64]":
+        """Number of recorded events of each site."""
+        return self._paired[1]
+
+    @property
+    def events(self) -> int:
+        """Recorded entries and exits; what does both at once counts as two."""
+        counts = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
+        return sum(
+            counts.get(SiteRole(site.role), 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True)
+        )
 
     @cached_property
-    def _calls(self) -> "Calls":
+    def _paired(self) -> "tuple[Calls, NDArray[np.int64]]":
         from funcrec.report.calls import pair_calls
 
         return pair_calls(self)

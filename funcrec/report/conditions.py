@@ -1,0 +1,196 @@
+"""Expressions over the calls of a trace: every name a column, every operator one numpy pass.
+
+A call that lacks a value makes what is computed from it unknown, and unknown passes no filter: neither `x > 3` nor
+`not x > 3` holds for a call without `x`. `and` and `or` need only one side where that decides.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.errors import UsageError
+from funcrec.lang.expr import Binary, Literal, Name, Node, Size, Unary, parse
+from funcrec.lang.pattern import compile_glob
+from funcrec.report.calls import Calls, State
+from funcrec.report.columns import Kind, Mask, Part, ValueColumn, constant
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+_ARITHMETIC = ("+", "-", "*", "/", "//", "%")
+
+
+def _durations(_: "Trace", calls: Calls) -> ValueColumn:
+    return ValueColumn.numbers(calls.end_ns - calls.start_ns, calls.end_ns >= 0)
+
+
+def _functions(trace: "Trace", calls: Calls) -> ValueColumn:
+    return ValueColumn.texts(calls.function, tuple(function.name for function in trace.functions))
+
+
+def _callers(trace: "Trace", calls: Calls) -> ValueColumn:
+    labels = ("", *(site.name for site in trace.call_sites))
+    named = np.array([bool(label) for label in labels])
+    return ValueColumn.texts(calls.caller, labels, named[calls.caller])
+
+
+# What every call has; other names are those of fetched values.
+BUILT_IN: dict[str, Callable[["Trace", Calls], ValueColumn]] = {
+    "dur": _durations,
+    "self": lambda _, calls: ValueColumn.numbers(calls.self_ns, calls.end_ns >= 0),
+    "start": lambda trace, calls: ValueColumn.numbers(calls.start_ns - trace.start_ns),
+    "depth": lambda _, calls: ValueColumn.numbers(calls.depth.astype(np.int64)),
+    "goid": lambda _, calls: ValueColumn.numbers(calls.goid),
+    "pid": lambda _, calls: ValueColumn.numbers(calls.pid.astype(np.int64)),
+    "tid": lambda _, calls: ValueColumn.numbers(calls.tid.astype(np.int64)),
+    "func": _functions,
+    "caller": _callers,
+    "state": lambda _, calls: ValueColumn.texts(calls.state, tuple(state.label for state in State)),
+}
+
+
+def holds(trace: "Trace", calls: Calls, text: str) -> Mask:
+    """Return for which calls a condition is true.
+
+    Raises:
+        UsageError: it does not parse, is no condition, or uses a name that the trace does not know.
+    """
+    part = _truth(evaluate(trace, calls, parse(text)), text)
+    return np.broadcast_to(part.known & part.values, (len(calls),))
+
+
+def evaluate(trace: "Trace", calls: Calls, node: Node) -> ValueColumn:
+    """Return the value of an expression for every call; arrays of one element stand for all calls.
+
+    Raises:
+        UsageError: an unknown name, or operands that do not fit.
+    """
+    if isinstance(node, Literal):
+        return constant(node.value)
+    if isinstance(node, Name | Size) or (isinstance(node, Unary) and node.operator == "*"):
+        return _named(trace, calls, node)
+    if isinstance(node, Unary):
+        operand = evaluate(trace, calls, node.operand)
+        if node.operator == "not":
+            part = _truth(operand, str(node.operand))
+            return ValueColumn.booleans(~part.values, part.known)
+        part = _part(operand, Kind.NUMBER, node)
+        return ValueColumn.numbers(-_signed(part.values), part.known)
+    left, right = evaluate(trace, calls, node.left), evaluate(trace, calls, node.right)
+    if node.operator in ("and", "or"):
+        return _logic(node, _truth(left, str(node.left)), _truth(right, str(node.right)))
+    if node.operator in _ARITHMETIC:
+        return _arithmetic(node.operator, _part(left, Kind.NUMBER, node), _part(right, Kind.NUMBER, node))
+    if node.operator == "=~":
+        return _glob(node, _part(left, Kind.TEXT, node))
+    return _comparison(node, left, right)
+
+
+def _named(trace: "Trace", calls: Calls, node: Node) -> ValueColumn:
+    name = str(node)
+    if name in BUILT_IN:
+        return BUILT_IN[name](trace, calls)
+    # Values are decoded only when a name asks for one.
+    if find_spec("funcrec.report.arguments") is None:
+        raise unknown_name(name, [])
+    column: ValueColumn = import_module("funcrec.report.arguments").value_column(trace, calls, name)
+    return column
+
+
+def unknown_name(name: str, others: list[str]) -> UsageError:
+    """The error for a name that neither every call has nor any function of the trace."""
+    near = get_close_matches(name, [*BUILT_IN, *others], 3)
+    remedy = "did you mean " + " or ".join(near) + "?" if near else "every call has " + ", ".join(BUILT_IN)
+    return UsageError(f"nothing in the trace is called '{name}'", remedy=remedy)
+
+
+def _part(column: ValueColumn, kind: Kind, node: Node) -> Part:
+    part = column.parts.get(kind)
+    if part is None:
+        found = " or ".join(kind.value for kind in column.parts) or "nothing"
+        raise UsageError(f"'{node}' needs {kind.value} and finds {found}", remedy="compare like with like")
+    return part
+
+
+def _truth(column: ValueColumn, text: str) -> Part:
+    part = column.parts.get(Kind.BOOL)
+    if part is None:
+        raise UsageError(f"'{text}' is not a condition", remedy="compare it with something, such as dur > 1ms")
+    return part
+
+
+def _logic(node: Binary, left: Part, right: Part) -> ValueColumn:
+    if node.operator == "and":
+        decided = (left.known & ~left.values) | (right.known & ~right.values)
+        return ValueColumn.booleans(left.values & right.values, (left.known & right.known) | decided)
+    decided = (left.known & left.values) | (right.known & right.values)
+    return ValueColumn.booleans(decided, (left.known & right.known) | decided)
+
+
+def _signed(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that can be subtracted: unsigned ones as i64, or as f64 where they do not fit."""
+    if values.dtype != np.uint64:
+        return values
+    return values.astype(np.int64 if int(values.max(initial=0)) < 1 << 63 else np.float64)
+
+
+def _arithmetic(operator: str, left: Part, right: Part) -> ValueColumn:
+    a, b = _signed(left.values), _signed(right.values)
+    known = left.known & right.known
+    with np.errstate(all="ignore"):
+        if operator in ("+", "-", "*"):
+            return ValueColumn.numbers({"+": np.add, "-": np.subtract, "*": np.multiply}[operator](a, b), known)
+        known = known & (b != 0)
+        divisor = np.where(b == 0, b.dtype.type(1), b)
+        if operator == "%":
+            return ValueColumn.numbers(np.mod(a, divisor), known)
+        whole = operator == "//" or (a.dtype.kind != "f" and b.dtype.kind != "f")
+        return ValueColumn.numbers(np.floor_divide(a, divisor) if whole else np.divide(a, divisor), known)
+
+
+def _glob(node: Binary, text: Part) -> ValueColumn:
+    pattern = node.right.value if isinstance(node.right, Literal) else None
+    matches = compile_glob(str(pattern))
+    table = np.array([matches(label) for label in text.labels], dtype=bool)
+    return ValueColumn.booleans(table[text.values], text.known)
+
+
+def _comparison(node: Binary, left: ValueColumn, right: ValueColumn) -> ValueColumn:
+    kinds = [kind for kind in Kind if kind in left.parts and kind in right.parts]
+    if not kinds:
+        found = [" or ".join(kind.value for kind in column.parts) or "nothing" for column in (left, right)]
+        raise UsageError(f"'{node}' compares {found[0]} with {found[1]}", remedy="compare like with like")
+    values = known = np.zeros(1, dtype=bool)
+    for kind in kinds:
+        a, b = left.parts[kind], right.parts[kind]
+        values = np.where(known, values, _compare(node, kind, a, b))
+        known = known | (a.known & b.known)
+    return ValueColumn.booleans(values, known)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def _compare(node: Binary, kind: Kind, left: Part, right: Part) -> Mask:
+    if kind in (Kind.BOOL, Kind.NIL) and node.operator not in ("==", "!="):
+        raise UsageError(f"'{node}' puts {kind.value} in order", remedy="compare it with == or !=")
+    a, b = left.values, right.values
+    if kind == Kind.TEXT:
+        # Texts compare as their places in the alphabet of all texts involved.
+        place = {label: number for number, label in enumerate(sorted({*left.labels, *right.labels}))}
+        a = np.array([place[label] for label in left.labels], dtype=np.int64)[a]
+        b = np.array([place[label] for label in right.labels], dtype=np.int64)[b]
+    result: Mask = _OPERATORS[node.operator](a, b)
+    return result

@@ -1,0 +1,78 @@
+"""The cost of the probes themselves: how much of the time it is, and durations without it.
+
+`record` measures what one hit of each site kind costs on the machine. The time stamp of a hit is taken in its middle,
+so half of a call's own entry hit and half of its exit hit fall inside its span, and all hits of what it calls whole.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.errors import UsageError
+from funcrec.report.calls import Calls
+from funcrec.report.pairing import self_times
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+Costs = NDArray[np.float64]
+
+
+def site_costs(trace: "Trace") -> Costs:
+    """Return the measured cost of a hit of each site in ns, 0 where its kind was not measured."""
+    cost = trace.header.probe_cost_ns
+    kinds = (float(cost.get("emulated", 0.0)), float(cost.get("stepped", 0.0)))
+    return np.array([kinds[bool(site.stepped)] for site in trace.sites], dtype=np.float64)
+
+
+def total_cost_ns(trace: "Trace") -> int:
+    """Return the estimated cost of all recorded hits, 0 when none was measured."""
+    return round(float(site_costs(trace) @ trace.site_hits)) if trace.sites else 0
+
+
+def without_overhead(trace: "Trace") -> Calls:
+    """Return the calls with the estimated cost of all hits inside them taken out of durations, down to 0.
+
+    Starts stay as recorded, ends move.
+
+    Raises:
+        UsageError: the recording has no measured cost.
+    """
+    costs = site_costs(trace)
+    if not costs.any():
+        raise UsageError(
+            f"{trace.path} has no measured probe cost to subtract", remedy="use --overhead keep, or record it again"
+        )
+    calls = trace.table()
+    ended = calls.end_ns >= 0
+    duration = calls.end_ns - calls.start_ns - np.rint(_cost_inside(trace, calls, costs)).astype(np.int64)
+    end_ns = np.where(ended, calls.start_ns + np.maximum(duration, 0), calls.end_ns)
+    return replace(calls, end_ns=end_ns, self_ns=self_times(calls.start_ns, end_ns, calls.parent))
+
+
+def _cost_inside(trace: "Trace", calls: Calls, costs: Costs) -> Costs:
+    """Cost of the hits between each call's entry and its end, in ns."""
+    reader = trace.reader
+    sites = [reader.events(number).site for number in range(len(reader.blocks))]
+    hit = costs[np.concatenate(sites)] if sites else np.zeros(0)
+    own = hit[calls.entry_event] + np.where(calls.exit_event >= 0, hit[calls.exit_event], 0.0)
+    single = calls.exit_event == calls.entry_event
+    own[single] = hit[calls.entry_event[single]]
+    inside: Costs = _with_callees(own, calls) - own / 2
+    inside[single] = 0.0
+    return inside
+
+
+def _with_callees(own: Costs, calls: Calls) -> Costs:
+    """Sum over each call and all that it called."""
+    total = own.copy()
+    by_depth = np.argsort(calls.depth, kind="stable")
+    bounds = np.flatnonzero(np.diff(calls.depth[by_depth].astype(np.int64), prepend=-1, append=1 << 40))
+    for low, high in reversed(list(pairwise(bounds.tolist()))):
+        level = by_depth[low:high]
+        level = level[calls.parent[level] >= 0]
+        np.add.at(total, calls.parent[level], total[level])
+    return total
