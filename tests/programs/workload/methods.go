@@ -60,7 +60,7 @@ type Buoy struct{ depth int }
 
 //go:noinline
 func (b Buoy) Sink(by int) int {
-	call := truth.EnterUnseen("main.Buoy.Sink")
+	call := truth.Enter("main.Buoy.Sink")
 	call.Return()
 	return b.depth + by
 }
@@ -166,7 +166,7 @@ func plain() {
 
 //go:noinline
 func postponed(wait *sync.WaitGroup) {
-	call := truth.EnterUnseen("main.postponed")
+	call := truth.Enter("main.postponed")
 	call.Return()
 	wait.Done()
 }

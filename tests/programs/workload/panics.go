@@ -229,4 +229,7 @@ func goexit([]string) {
 		}(i)
 	}
 	wait.Wait()
+	for runtime.NumGoroutine() > 1 { // the last deferred function is not yet the end of a goroutine
+		runtime.Gosched()
+	}
 }

@@ -28,7 +28,7 @@ type Call struct {
 	Depth     int    `json:"depth"`
 	Func      string `json:"func"`
 	State     string `json:"state"`
-	Caller    string `json:"caller"`        // physical function that holds the call, "" when unknown
+	Caller    string `json:"caller"`        // physical function that holds the call
 	Offset    int    `json:"caller_offset"` // of the return address in it, -1 when unknown
 	File      string `json:"file"`
 	Line      int    `json:"line"`
@@ -106,15 +106,25 @@ func (g *goroutine) end(ended []*Call, state string, now int64) {
 	g.lastNs = now
 }
 
-// frames returns the logical frame at a distance from our caller and the physical function that holds it.
-func frame(skip int) (runtime.Frame, string) {
-	var pcs [8]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	var at runtime.Frame
-	for ; skip >= 0; skip-- {
-		at, _ = frames.Next()
+func framePointer() unsafe.Pointer
+
+// callerOf returns the return address of the innermost call of a function, given by its entry. It follows the saved
+// frame pointers, because the Go runtime's own tracebacks leave wrappers out. Pointers, unlike numbers, are corrected
+// when the stack moves.
+func callerOf(entry uintptr) uintptr {
+	for frame := framePointer(); ; frame = *(*unsafe.Pointer)(frame) {
+		address := *(*uintptr)(unsafe.Add(frame, 8))
+		if runtime.FuncForPC(address-1).Entry() == entry {
+			frame = *(*unsafe.Pointer)(frame)
+			return *(*uintptr)(unsafe.Add(frame, 8))
+		}
 	}
-	return at, runtime.FuncForPC(at.Entry).Name()
+}
+
+// place tells where a return address is: the innermost source line, and the physical function with the offset in it.
+func place(address uintptr) (file string, line int, function string, offset int) {
+	at, _ := runtime.CallersFrames([]uintptr{address}).Next()
+	return at.File, at.Line, runtime.FuncForPC(at.Entry).Name(), int(address - at.Entry)
 }
 
 // Enter logs the call of the function that calls it; name is its full symbol name.
@@ -122,33 +132,24 @@ func frame(skip int) (runtime.Frame, string) {
 //go:noinline
 func Enter(name string) *Call {
 	now := Now()
-	at, caller := frame(2)
+	pc, _, _, _ := runtime.Caller(1)
+	file, line, caller, offset := place(callerOf(runtime.FuncForPC(pc).Entry()))
 	mutex.Lock()
 	defer mutex.Unlock()
-	offset := int(at.PC+1) - int(at.Entry)
-	return current(now).push(&Call{Func: name, Caller: caller, Offset: offset, File: at.File, Line: at.Line}, now)
-}
-
-// EnterUnseen is Enter for a function whose physical caller the Go runtime does not tell, such as a wrapper.
-//
-//go:noinline
-func EnterUnseen(name string) *Call {
-	now := Now()
-	mutex.Lock()
-	defer mutex.Unlock()
-	return current(now).push(&Call{Func: name, Offset: -1}, now)
+	return current(now).push(&Call{Func: name, Caller: caller, Offset: offset, File: file, Line: line}, now)
 }
 
 // Before logs a call that the next line of its caller makes, for functions too small to log themselves.
 //
 //go:noinline
 func Before(name string) *Call {
-	at, caller := frame(1)
+	pc, file, line, _ := runtime.Caller(1)
 	mutex.Lock()
 	defer mutex.Unlock()
 	now := Now()
 	g := current(now)
-	call := g.push(&Call{Func: name, Caller: caller, Offset: -1, File: at.File, Line: at.Line + 1}, now)
+	caller := runtime.FuncForPC(runtime.FuncForPC(pc).Entry()).Name()
+	call := g.push(&Call{Func: name, Caller: caller, Offset: -1, File: file, Line: line + 1}, now)
 	call.PrevNs, call.EnteredNs = now, 0
 	return call
 }
