@@ -1,0 +1,168 @@
+"""One record per call, for programs: JSON lines, a JSON list, csv. The keys are a contract, `KEYS` lists them.
+
+`id` is the call's number in the whole trace, whatever the filters; `parent` is the nearest caller that is shown.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import State
+from funcrec.report.filters import Selection
+from funcrec.report.labels import caller_names, function_names
+from funcrec.report.request import Format, Names
+from funcrec.report.text import Output
+from funcrec.report.views.table import csv_text, json_text
+
+_SITE_KEYS = ("caller", "caller_offset", "file", "line")
+KEYS = (
+    *("id", "parent", "pid", "goid", "tid", "func", "start_ns", "dur_ns", "self_ns", "depth", "state"),
+    *_SITE_KEYS,
+    *("args", "results"),
+)
+CHUNK = 20_000
+
+Rows = NDArray[np.int64]
+Values = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
+def write_calls(output: Output, selection: Selection, form: Format, names: Names = Names.FULL) -> None:
+    """Write the calls of a selection in start order.
+
+    Raises:
+        TraceError: values cannot be read.
+    """
+    writer = CallRows(selection, names)
+    if form == Format.CSV:
+        output.write(csv_text(KEYS, ()))
+    lines = writer.csv_lines if form == Format.CSV else writer.json_lines
+    separator, before, end = (",\n", "[\n", "\n]\n") if form == Format.JSON else ("\n", "", "\n")
+    for rows in _chunks(selection.rows):
+        output.write(before + separator.join(lines(rows)))
+        before = separator
+    if len(selection):
+        output.write(end)
+    elif form == Format.JSON:
+        output.write("[]\n")
+
+
+def call_values(selection: Selection, rows: Rows) -> Values | None:
+    """Arguments and results of calls in the JSON forms of the contract; None when the trace has none."""
+    if not selection.trace.reader.plans or find_spec("funcrec.report.arguments") is None:
+        return None
+    values: Values = import_module("funcrec.report.arguments").call_values(selection.trace, selection.calls, rows)
+    return values
+
+
+def _chunks(rows: Rows) -> Iterator[Rows]:
+    for first in range(0, len(rows), CHUNK):
+        yield rows[first : first + CHUNK]
+
+
+class CallRows:
+    """Makes records of calls; what functions and call sites look like is worked out once."""
+
+    def __init__(self, selection: Selection, names: Names = Names.FULL) -> None:
+        self.selection = selection
+        self.functions = function_names(selection.trace, names)
+        self.states = [state.label for state in State]
+        self.sites = _sites(selection, names)
+
+    def dicts(self, rows: Rows) -> Iterator[dict[str, Any]]:
+        """Yield each row as a dict with the keys of the contract."""
+        for values in self.tuples(rows):
+            yield dict(zip(KEYS, values, strict=True))
+
+    def tuples(self, rows: Rows) -> Iterator[tuple[Any, ...]]:
+        """Yield each row as a tuple in the order of KEYS, with None for null."""
+        values = call_values(self.selection, rows) or [({}, {}) for _ in range(len(rows))]
+        for (*head, function, start, duration, own, depth, state, caller), (args, results) in zip(
+            self._columns(rows, None), values, strict=True
+        ):
+            name, label = self.functions[function], self.states[state]
+            yield (*head, name, start, duration, own, depth, label, *self.sites[caller], args, results)
+
+    def json_lines(self, rows: Rows) -> list[str]:
+        """Return a JSON object for each row, without a line end."""
+        functions, sites = self._json
+        states = [f'"{label}"' for label in self.states]
+        values = call_values(self.selection, rows)
+        tails = ['"args":{},"results":{}'] * len(rows)
+        if values is not None:
+            tails = [f'"args":{json_text(args)},"results":{json_text(results)}' for args, results in values]
+        return [
+            f'{{"id":{row},"parent":{parent},"pid":{pid},"goid":{goid},"tid":{tid},"func":{functions[function]},'
+            f'"start_ns":{start},"dur_ns":{duration},"self_ns":{own},"depth":{depth},"state":{states[state]},'
+            f"{sites[caller]},{tail}}}"
+            for (row, parent, pid, goid, tid, function, start, duration, own, depth, state, caller), tail in zip(
+                self._columns(rows, "null"), tails, strict=True
+            )
+        ]
+
+    def csv_lines(self, rows: Rows) -> list[str]:
+        """Return a line of csv for each row, without a line end."""
+        functions, sites = self._csv
+        values = call_values(self.selection, rows)
+        tails = ["{},{}"] * len(rows) if values is None else [_csv_line(pair) for pair in values]
+        return [
+            f"{row},{parent},{pid},{goid},{tid},{functions[function]},{start},{duration},{own},{depth},"
+            f"{self.states[state]},{sites[caller]},{tail}"
+            for (row, parent, pid, goid, tid, function, start, duration, own, depth, state, caller), tail in zip(
+                self._columns(rows, ""), tails, strict=True
+            )
+        ]
+
+    @cached_property
+    def _json(self) -> tuple[list[str], list[str]]:
+        sites = [json_text(dict(zip(_SITE_KEYS, site, strict=True)))[1:-1] for site in self.sites]
+        return [json_text(name) for name in self.functions], sites
+
+    @cached_property
+    def _csv(self) -> tuple[list[str], list[str]]:
+        return [_csv_line((name,)) for name in self.functions], [_csv_line(site) for site in self.sites]
+
+    def _columns(self, rows: Rows, null: str | None) -> Iterator[tuple[Any, ...]]:
+        """Yield the plain numbers of each row; `null` stands for what is unknown."""
+        calls = self.selection.calls
+        start_ns, end_ns = calls.start_ns[rows], calls.end_ns[rows]
+        columns = (
+            rows.tolist(),
+            _or_null(self.selection.parents[rows], null),
+            calls.pid[rows].tolist(),
+            calls.goid[rows].tolist(),
+            calls.tid[rows].tolist(),
+            calls.function[rows].tolist(),
+            (start_ns - self.selection.trace.start_ns).tolist(),
+            _or_null(np.where(end_ns >= 0, end_ns - start_ns, -1), null),
+            _or_null(calls.self_ns[rows], null),
+            calls.depth[rows].tolist(),
+            calls.state[rows].tolist(),
+            calls.caller[rows].tolist(),
+        )
+        return zip(*columns, strict=True)
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    return csv_text((), (cells,)).removesuffix("\n")
+
+
+def _or_null(numbers: NDArray[np.int64], null: str | None) -> list[Any]:
+    listed: list[Any] = numbers.tolist()
+    for at in np.flatnonzero(numbers < 0).tolist():
+        listed[at] = null
+    return listed
+
+
+def _sites(selection: Selection, names: Names) -> list[tuple[str | None, int | None, str | None, int | None]]:
+    """Caller, offset, file and line by call site id + 1; None where unknown."""
+    callers = caller_names(selection.trace, names)
+    sites: list[tuple[str | None, int | None, str | None, int | None]] = [(None, None, None, None)]
+    for site, caller in zip(selection.trace.call_sites, callers[1:], strict=True):
+        offset = None if caller is None else site.offset
+        sites.append((caller, offset, site.file or None, site.line if site.file else None))
+    return sites
