@@ -21,7 +21,7 @@ def pack(values: NDArray[Any]) -> bytes:
     if width == 0:
         return b""
     size = next(size for size in (1, 2, 4, 8) if size >= width)
-    planes = values.astype(f"<u{size}", copy=False).view(np.uint8).reshape(len(values), size)
+    planes = np.ascontiguousarray(values, f"<u{size}").view(np.uint8).reshape(len(values), size)
     return planes.T[:width].tobytes()
 
 

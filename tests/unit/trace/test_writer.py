@@ -170,6 +170,16 @@ def test_widest_numbers_come_back():
     assert same(read(_closed(made)).events(0), in_stored_order(events))
 
 
+def test_goroutine_numbers_of_many_bytes_in_the_index():
+    made = Made(snapshot())
+    for at in range(3):
+        events = random_events(at, 10)
+        events.goid[:] = 2**63 + at
+        made.writer.events(events)
+    reader = read(_closed(made))
+    assert [block.goid_max for block in reader.blocks] == [2**63 + at for at in range(3)]
+
+
 def test_more_than_65536_goroutines():
     made = Made(snapshot())
     events = random_events(3, 100_000, goroutines=1 << 40)
