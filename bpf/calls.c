@@ -159,6 +159,17 @@ int hit(struct pt_regs *ctx)
 		s64 delta = user_word(ctx->sp + 8 * COOKIE_SP_WORDS(cookie)) - ctx->ip;
 		event.caller_delta = delta == (s32)delta ? (s32)delta : NO_CALLER;
 	}
+#if VALUES
+	/* Before the event: who sees the event finds its values, or they are lost. */
+	if (COOKIE_VALUES(cookie)) {
+		u64 sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
+		int failed = capture_values(ctx, site, ring, event.time_ns, event.tid, sp);
+		if (failed <= 0)
+			event.depth |= EVENT_VALUES;
+		if (failed < 0)
+			__sync_fetch_and_add(&state->lost_values, 1);
+	}
+#endif
 #if DEFERRED
 	if (defer(ring, state, &event, role))
 		return 0;

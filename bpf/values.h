@@ -99,9 +99,9 @@ struct value_scratch {
 	u8 blob[2 * VALUE_BYTES + 16];
 };
 
-BPF_F_TABLE("array", u32, struct value_site, value_sites, SITES, 0);
-BPF_F_TABLE("array", u32, struct value_program, value_programs, VALUE_PROGRAMS, 0);
-BPF_F_TABLE("array", u32, struct value_ref, value_refs, VALUE_REFS, 0);
+BPF_F_TABLE("array", u32, struct value_site, value_sites, SITES, 1024 /* BPF_F_MMAPABLE */);
+BPF_F_TABLE("array", u32, struct value_program, value_programs, VALUE_PROGRAMS, 1024 /* BPF_F_MMAPABLE */);
+BPF_F_TABLE("array", u32, struct value_ref, value_refs, VALUE_REFS, 1024 /* BPF_F_MMAPABLE */);
 /* Address of a runtime type as linked -> program of what an interface's data word points at | cost << 16. */
 BPF_F_TABLE("hash", u64, u32, value_types, VALUE_TYPES, 0);
 BPF_F_TABLE("hash", u32, struct value_scratch, value_scratches, VALUE_THREADS, 1 /* BPF_F_NO_PREALLOC */);

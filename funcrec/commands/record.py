@@ -53,6 +53,13 @@ def command(
     minimum: Annotated[
         str | None, typer.Option("--min", metavar="DUR", help="Drop calls that last shorter, in the kernel.")
     ] = None,
+    arguments_: Annotated[
+        bool, typer.Option("-A", "--args", help="Arguments of every function whose PATTERN names none.")
+    ] = False,
+    results: Annotated[
+        bool, typer.Option("-R", "--results", help="Results of every function whose PATTERN names none.")
+    ] = False,
+    no_values: Annotated[bool, typer.Option("--no-values", help="Capture no values, whatever PATTERN says.")] = False,
     entry_only: Annotated[
         bool, typer.Option("--entry-only", help="Count calls without their ends: much cheaper, no durations.")
     ] = False,
@@ -105,6 +112,9 @@ def command(
             buffer_bytes=parse_size_bytes(buffer),
             max_probes=max_probes,
             entry_only=entry_only,
+            arguments=arguments_,
+            results=results,
+            values=not no_values,
             min_ns=0 if minimum is None else parse_duration_ns(minimum),
             quiet=quiet,
             argv=sys.argv,

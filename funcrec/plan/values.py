@@ -73,6 +73,7 @@ class _Wanted:
     name: str
     place: Place
     steps: tuple[Step, ...]
+    result: bool
     text_bytes: int = 0
 
 
@@ -99,43 +100,41 @@ class ValuePlanner:
         self,
         function: str,
         signature: Signature | None,
-        fetches: Sequence[Fetch],
+        arguments: Sequence[Fetch],
+        results: Sequence[Fetch],
         sites: Sequence[int],
-        *,
-        results: bool,
     ) -> None:
-        """Plan the values of one function at its entries or at its exits.
+        """Plan what one function's sites of one kind read.
 
         Args:
             function: for messages.
             signature: None when debug information lacks the function: only raw rules can be read.
-            fetches: what to read.
-            sites: numbers of its sites of that kind.
-            results: True for results at exits, False for arguments at entries.
+            arguments: what to read where the call begins.
+            results: what to read where it ends; both at a site that is both.
+            sites: numbers of the sites.
 
         Raises:
             UsageError: a name does not exist there, or cannot be read by name.
         """
         wanted: list[_Wanted] = []
-        raw: list[RawFetch] = []
-        for fetch in fetches:
-            if isinstance(fetch, RawFetch):
-                raw.append(fetch)
-            elif isinstance(fetch, Special):
-                wanted.extend(_all(fetch, signature, results))
-            else:
-                wanted.append(_resolve(self.types, function, signature, fetch, results))
+        raw: list[tuple[RawFetch, bool]] = []
+        for fetches, result in ((arguments, False), (results, True)):
+            for fetch in fetches:
+                if isinstance(fetch, RawFetch):
+                    raw.append((fetch, result))
+                elif isinstance(fetch, Special):
+                    wanted.extend(_all(fetch, signature, result))
+                else:
+                    wanted.append(_resolve(self.types, function, signature, fetch, result))
         if not wanted and not raw:
             return
-        area = _RootArea(wanted, raw)
+        area = _RootArea(wanted, [rule for rule, _ in raw])
         references = [ref for value in wanted for ref in self._named_references(value, area)]
-        references += [ref for rule in raw for ref in self._raw_references(rule, area)]
+        references += [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
         first, count = self._programs.add_references(references)
-        side = "results" if results else "args"
-        values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, area) for rule in raw]
+        values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, result, area) for rule, result in raw]
         self._rows.append(
             {
-                "side": side,
                 "sites": list(sites),
                 "area": AREA_HEAD_BYTES + 8 * len(area.registers) + area.stack_bytes,
                 "stack": AREA_HEAD_BYTES + 8 * len(area.registers),
@@ -250,7 +249,7 @@ def _all(special: Special, signature: Signature | None, results: bool) -> list[_
     if signature is None:
         return []
     places = signature.results if results else signature.parameters
-    return [_Wanted(place.name, place, ()) for place in places]
+    return [_Wanted(place.name, place, (), results) for place in places]
 
 
 def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, results: bool) -> _Wanted:
@@ -263,7 +262,7 @@ def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch
     path = fetch.path
     for place in places:
         if place.name == path.root:
-            return _Wanted(fetch.name, place, tuple(resolve(types, place.type, path)), fetch.text_bytes)
+            return _Wanted(fetch.name, place, tuple(resolve(types, place.type, path)), results, fetch.text_bytes)
     captured = None if results else _captured(types, signature, fetch)
     if captured:
         return captured
@@ -299,7 +298,7 @@ def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> _Wan
     else:
         return None
     steps = resolve(types, prefix[-1].type, Path(path.root, path.steps, path.dereferences, path.function))
-    return _Wanted(fetch.name, place, tuple(prefix + steps), fetch.text_bytes)
+    return _Wanted(fetch.name, place, tuple(prefix + steps), False, fetch.text_bytes)
 
 
 class _RootArea:
@@ -355,16 +354,17 @@ def _length_register(rule: RawFetch) -> Register:
 
 def _named_row(value: _Wanted, area: _RootArea) -> dict[str, Any]:
     pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
-    row: dict[str, Any] = {"name": value.name, "type": value.place.type, "pieces": pieces}
+    row: dict[str, Any] = {"name": value.name, "result": value.result, "type": value.place.type, "pieces": pieces}
     if value.steps:
         row["steps"] = [step.row() for step in value.steps]
     return row
 
 
-def _raw_row(rule: RawFetch, area: _RootArea) -> dict[str, Any]:
+def _raw_row(rule: RawFetch, result: bool, area: _RootArea) -> dict[str, Any]:
     slot = area.register_slot(rule.register) if rule.register else -1
     return {
         "name": rule.name,
+        "result": result,
         "raw": str(rule.type),
         "slot": slot,
         "number": rule.number if not rule.constant else rule.number & ((1 << 64) - 1),

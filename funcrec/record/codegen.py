@@ -6,7 +6,9 @@ The fixed sources are in `bpf/`; only what depends on the machine (one ring per 
 from dataclasses import dataclass
 from enum import IntEnum
 
+from funcrec.plan.programs import ValueLimits
 from funcrec.record.compile import Program
+from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
 from funcrec.target.runtime_layout import RuntimeLayout
 
@@ -36,6 +38,7 @@ class ProgramRequest:
         pid_filter: see PidFilter.
         gated: record only what runs inside a ROOT.
         min_ns: drop calls that last shorter; 0: none.
+        values: what may be captured, None when nothing is.
     """
 
     layout: RuntimeLayout
@@ -45,6 +48,7 @@ class ProgramRequest:
     pid_filter: PidFilter
     gated: bool
     min_ns: int = 0
+    values: ValueLimits | None = None
 
 
 def generate(request: ProgramRequest) -> Program:
@@ -58,6 +62,7 @@ def generate(request: ProgramRequest) -> Program:
             _rings(request.rings, request.ring_bytes),
             _source("send.h"),
             *([_source("gate.h")] if request.gated else []),
+            *([_value_rings(request.rings, request.ring_bytes), _source("values.h")] if request.values else []),
             *([_source("deferred.h")] if request.min_ns else []),
             _source("calls.c"),
         ]
@@ -67,12 +72,32 @@ def generate(request: ProgramRequest) -> Program:
         maps.append("pids")
     if request.min_ns:
         maps.append("deferred")
+    if request.values:
+        maps += ["value_sites", "value_programs", "value_refs", "value_types", *value_ring_names(request.rings)]
     return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps))
 
 
 def ring_names(rings: int) -> list[str]:
     """Map names of the event rings, in the order of their CPUs."""
     return [f"ring{index}" for index in range(rings)]
+
+
+def value_ring_names(rings: int) -> list[str]:
+    """Map names of the rings of captured values, in the order of their CPUs."""
+    return [f"values{index}" for index in range(rings)]
+
+
+def _value_rings(rings: int, ring_bytes: int) -> str:
+    declared = "\n".join(f"BPF_RINGBUF_OUTPUT({name}, {ring_bytes // PAGE_BYTES});" for name in value_ring_names(rings))
+    cases = "\n".join(
+        f"\tcase {index}: return {name}.ringbuf_output(data, size, BPF_RB_NO_WAKEUP);"
+        for index, name in enumerate(value_ring_names(rings))
+    )
+    return (
+        f"{declared}\n\n/* 0, or negative when the ring is full. */\n"
+        f"static __always_inline int values_output(u32 ring, void *data, u32 size)\n"
+        f"{{\n\tswitch (ring) {{\n{cases}\n\t}}\n\treturn -1;\n}}\n"
+    )
 
 
 def _source(name: str) -> str:
@@ -110,7 +135,10 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         "DEFERRED": int(request.min_ns > 0),
         "DEFERRED_FRAMES": DEFERRED_FRAMES,
         "MIN_NS": request.min_ns,
+        "VALUES": int(request.values is not None),
     }
+    if request.values is not None:
+        values |= value_macros(request.values)
     if layout.parent_goid is not None:
         values["G_PARENT"] = layout.parent_goid
     return tuple(f"-D{name}={value}" for name, value in values.items())

@@ -5,11 +5,12 @@ Encoding and writing happen elsewhere, so that a slow disk never delays a drain.
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
 
+from funcrec.record.captures import Captures, ValueRing
 from funcrec.record.losses import LossLedger
 from funcrec.record.rings import FACT_ROW, Ring, Rows
 from funcrec.trace.records import LostRecord
@@ -22,11 +23,12 @@ _MAX_QUEUED_EVENTS = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one round found: event rows (per goroutine in time order), facts, and losses placed in this round."""
+    """What one round found: event rows (per goroutine in time order), facts, losses placed in this round, captures."""
 
     events: Rows
     facts: Rows
     lost: list[LostRecord]
+    captures: list[Captures] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,14 @@ class DrainSources:
         facts: the ring of goroutine facts.
         states: RING_STATE rows, one per ring.
         site_lost: u64 per site.
+        values: rings of captured values by CPU, none when nothing is captured.
     """
 
     rings: list[Ring]
     facts: Ring
     states: Rows
     site_lost: Rows
+    values: list[ValueRing] = field(default_factory=list)
 
 
 class Drain:
@@ -57,6 +61,8 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._failure: BaseException | None = None
         self._taken = 0
+        self._values_lost = np.zeros(len(sources.states), dtype=np.int64)
+        self._values_counted_ns = time.monotonic_ns()
         self.queued = 0
         self.longest_gap_s = 0.0
         self.queue: SimpleQueue[Batch] = SimpleQueue()
@@ -89,6 +95,11 @@ class Drain:
     def lost(self) -> int:
         """Events lost so far, exact."""
         return int(self._sources.states["lost_events"].sum())
+
+    @property
+    def lost_values(self) -> int:
+        """Captures lost so far, exact."""
+        return int(self._sources.states["lost_values"].sum())
 
     @property
     def lost_by_site(self) -> dict[int, int]:
@@ -135,7 +146,22 @@ class Drain:
             lost += self._ledger.finish(stamp)
         # Facts after events: those of every event in this batch are there by now.
         facts = self._sources.facts.drain()
+        # Sent before their event: those of every event in this batch are there, or counted as lost.
+        captures = [ring.drain() for ring in self._sources.values]
+        lost += self._lost_captures(stamp)
         events = np.concatenate(ready)
-        if len(events) or len(facts) or lost:
+        if len(events) or len(facts) or lost or any(map(len, captures)):
             self.queued += len(events)
-            self.queue.put(Batch(events, facts, lost))
+            self.queue.put(Batch(events, facts, lost, captures))
+
+    def _lost_captures(self, now_ns: int) -> list[LostRecord]:
+        """Losses of values since the last round, by ring."""
+        if not self._sources.values:
+            return []
+        counts = self._sources.states["lost_values"].astype(np.int64)
+        fresh, first_ns = counts - self._values_lost, self._values_counted_ns
+        self._values_lost, self._values_counted_ns = counts, now_ns
+        return [
+            LostRecord(ring=ring, first_ns=first_ns, last_ns=now_ns, count=int(fresh[ring]), kind="values")
+            for ring in np.flatnonzero(fresh).tolist()
+        ]

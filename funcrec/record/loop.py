@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funcrec.record.captures import CaptureStore
 from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Batch, Drain
 from funcrec.record.live import Translator
@@ -59,6 +60,7 @@ class Loop:
         self._limits = limits
         self._processes = ProcessTable()
         self._strangers: set[int] = set()
+        self._captures = CaptureStore()
         self._pending: list[Batch] = []
         self._pending_events = 0
         self._flushed = self._clocked = time.monotonic()
@@ -136,8 +138,9 @@ class Loop:
             self._writer.snapshot(SnapshotDelta(call_sites=call_sites))
         if goroutines:
             self._writer.goroutines(goroutines)
+        self._captures.add([captures for batch in pending for captures in batch.captures])
         if len(columns):
-            self._writer.events(columns)
+            self._writer.events(columns, self._captures.match(rows))
         lost = [record for batch in pending for record in batch.lost]
         if lost:
             self._writer.lost(lost)

@@ -10,15 +10,28 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from funcrec.errors import HostError
+from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role
+from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
 from funcrec.record.attach import attach_multi, cookie
 from funcrec.record.calibrate import SITES as CALIBRATION_SITES
 from funcrec.record.calibrate import Calibration, calibrate
-from funcrec.record.codegen import FACT_PAGES, MAX_RINGS, PAGE_BYTES, PidFilter, ProgramRequest, generate, ring_names
+from funcrec.record.captures import ValueRing
+from funcrec.record.codegen import (
+    FACT_PAGES,
+    MAX_RINGS,
+    PAGE_BYTES,
+    PidFilter,
+    ProgramRequest,
+    generate,
+    ring_names,
+    value_ring_names,
+)
 from funcrec.record.compile import Compiler
 from funcrec.record.drain import DrainSources
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
+from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
 
 
@@ -29,7 +42,7 @@ class Probes:
         layout: of the target's runtime.
         max_sites: the plan will not have more.
         buffer_bytes: for all event rings together.
-        pid_filter, gated, min_ns: see ProgramRequest.
+        pid_filter, gated, min_ns, values: see ProgramRequest.
     """
 
     def __init__(
@@ -41,6 +54,7 @@ class Probes:
         pid_filter: PidFilter,
         gated: bool,
         min_ns: int = 0,
+        values: ValueLimits | None = None,
     ) -> None:
         self._layout = layout
         self._pid_filter = pid_filter
@@ -48,6 +62,8 @@ class Probes:
         self._ring_bytes = _ring_bytes(buffer_bytes, self._rings)
         self._max_sites = max_sites
         self._min_ns = min_ns
+        self._values = values is not None
+        self._value_sites: frozenset[int] = frozenset()
         self._links: list[int] = []
         self._calibration: Calibration | None = None
         self._descriptors: dict[str, int] = {}
@@ -60,6 +76,7 @@ class Probes:
             pid_filter=pid_filter,
             gated=gated,
             min_ns=min_ns,
+            values=values,
         )
         self._compiler.submit(generate(request))
 
@@ -72,7 +89,23 @@ class Probes:
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
             states=map_array(descriptors["ring_states"], self._rings, RING_STATE),
             site_lost=map_array(descriptors["site_lost"], self._max_sites, "<u8"),
+            values=[ValueRing(descriptors[name], self._ring_bytes) for name in value_ring_names(self._rings)]
+            if self._values
+            else [],
         )
+
+    def install_values(self, plans: ValuePlans, sites: tuple[ProbeSite, ...]) -> None:
+        """Fill the tables that say what to read where; call it before `attach`."""
+        tables = value_maps(plans, sites)
+        for name, rows in (
+            ("value_sites", tables.sites),
+            ("value_programs", tables.programs),
+            ("value_refs", tables.references),
+        ):
+            map_array(self._descriptors[name], len(rows), rows.dtype, writable=True)[:] = rows
+        for address, program in tables.types.items():
+            maps.update(self._descriptors["value_types"], struct.pack("<Q", address), struct.pack("<I", program))
+        self._value_sites = frozenset(plans.sites)
 
     def calibrate(self) -> dict[str, float]:
         """Measure the cost of one hit by site kind, in ns; its events are the caller's to drop."""
@@ -100,7 +133,10 @@ class Probes:
 
     def _link(self, plan: ProbePlan, numbered: list[tuple[int, ProbeSite]], path: str, pids: Sequence[int]) -> None:
         offsets = [site.offset for _, site in numbered]
-        cookies = [cookie(number, site, root=plan.functions[site.function].root) for number, site in numbered]
+        cookies = [
+            cookie(number, site, root=plan.functions[site.function].root, values=number in self._value_sites)
+            for number, site in numbered
+        ]
         for pid in pids or [0]:
             self._links.append(attach_multi(self._descriptors["hit"], path, offsets, cookies, pid))
 

@@ -103,9 +103,10 @@ class Ring:
         return int(self._producer[0]) - int(self._consumer[0])
 
 
-def map_array(descriptor: int, entries: int, row: np.dtype[Any] | str) -> Rows:
-    """View an mmapable BPF array as a live numpy array of `entries` rows."""
+def map_array(descriptor: int, entries: int, row: np.dtype[Any] | str, *, writable: bool = False) -> Rows:
+    """View an mmapable BPF array as a live numpy array of `entries` rows (of a size that is a multiple of 8)."""
     dtype = np.dtype(row)
     size = -(-entries * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-    mapped = mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ, offset=0)
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    mapped = mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=0)
     return np.frombuffer(mapped, dtype=dtype, count=entries)

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import funcrec
 from funcrec.plan.builder import build_plan
+from funcrec.plan.captures import plan_values, wants_values
+from funcrec.plan.programs import ValueLimits
+from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ProbePlan
+from funcrec.plan.values import ValuePlans
 from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Drain
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
@@ -41,6 +45,8 @@ class RecordRequest:
         max_probes: refuse larger plans.
         entry_only: leave exits unprobed.
         min_ns: drop calls that last shorter, in the kernel; 0: keep all.
+        arguments, results: of every function whose pattern names none.
+        values: False: capture no values at all.
         quiet: no progress, no closing line.
         argv: the command line, for the header.
     """
@@ -59,6 +65,9 @@ class RecordRequest:
     max_probes: int = 150_000
     entry_only: bool = False
     min_ns: int = 0
+    arguments: bool = False
+    results: bool = False
+    values: bool = True
     quiet: bool = False
     argv: list[str] = field(default_factory=list)
 
@@ -115,16 +124,20 @@ class _Session:
             pid_filter=self._scope.pid_filter,
             gated=bool(request.roots),
             min_ns=request.min_ns,
+            values=ValueLimits() if self._wants_values() else None,
         )
         try:
             plan = self._plan()
+            values = self._value_plans(plan)
             sources = probes.load()
             costs = probes.calibrate()
             for ring in [*sources.rings, sources.facts]:
                 ring.drain()  # the calibration's own events
+            if values is not None:
+                probes.install_values(values, plan.sites)
             with create_output(request.output) as file:
                 writer = TraceWriter(file, self._header(costs))
-                writer.snapshot(plan_snapshot(plan))
+                writer.snapshot(plan_snapshot(plan, values))
                 self._record(probes, plan, Drain(sources), writer)
         finally:
             probes.close()
@@ -139,10 +152,27 @@ class _Session:
             exclude_vendor=request.exclude_vendor,
             match=request.match,
             max_probes=request.max_probes,
+            arguments=request.arguments and request.values,
+            results=request.results and request.values,
         )
         for note in plan.notes:
             self._progress.say(f"funcrec: {note}")
         return plan
+
+    def _wants_values(self) -> bool:
+        """Whether anything is captured: known before the plan, so that compiling can begin."""
+        request = self._request
+        patterns = parse_patterns([*request.patterns, *request.roots], request.match)
+        return request.values and wants_values(patterns, arguments=request.arguments, results=request.results)
+
+    def _value_plans(self, plan: ProbePlan) -> ValuePlans | None:
+        if not self._wants_values():
+            return None
+        request = self._request
+        values = plan_values(self._executable, plan, arguments=request.arguments, results=request.results)
+        for note in values.notes if values is not None else ():
+            self._progress.say(f"funcrec: {note}")
+        return values
 
     def _record(self, probes: Probes, plan: ProbePlan, drain: Drain, writer: TraceWriter) -> None:
         translator = Translator(plan, self._executable)
@@ -178,6 +208,7 @@ class _Session:
                 clock=read_clocks(),
                 events=translator.events,
                 lost_events=drain.lost,
+                lost_values=drain.lost_values,
                 exit_status=self._scope.exit_status,
                 reason=reason,
             )

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.plan.sites import ProbePlan, SiteKind
+from funcrec.plan.values import ValuePlans
 from funcrec.target.executable import Executable
 from funcrec.trace.records import CallSite, FunctionRecord, SiteRecord, SkippedRecord, SnapshotDelta
 
 
-def plan_snapshot(plan: ProbePlan) -> SnapshotDelta:
-    """Functions, sites and skipped functions of a plan, in the plan's order: its numbers are the trace's ids."""
+def plan_snapshot(plan: ProbePlan, values: ValuePlans | None = None) -> SnapshotDelta:
+    """Functions, sites, skipped functions and values of a plan, in its order: its numbers are the trace's ids."""
     return SnapshotDelta(
         functions=[
             FunctionRecord(
@@ -39,6 +40,8 @@ def plan_snapshot(plan: ProbePlan) -> SnapshotDelta:
             for site in plan.sites
         ],
         skipped=[SkippedRecord(skipped.name, skipped.reason) for skipped in plan.skipped],
+        types=values.types if values is not None else [],
+        plans=list(values.rows) if values is not None else [],
     )
 
 

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.plan.programs import MAX_PROGRAMS, MAX_REFERENCES, ValueLimits
 from funcrec.plan.sites import ProbeSite
-from funcrec.plan.values import ValuePlans
+from funcrec.plan.values import MAX_DYNAMIC_TYPES, ValuePlans
+
+MAX_THREADS = 8192  # threads that may capture values
 
 SITE = np.dtype(
     [
@@ -45,16 +48,17 @@ class ValueMaps:
     references: NDArray[Any]
     types: dict[int, int]
 
-    def macros(self, total_bytes: int, depth: int) -> dict[str, int]:
-        """Macros of bpf/values.h: table sizes and limits."""
-        return {
-            "VALUE_PROGRAMS": len(self.programs),
-            "VALUE_REFS": max(len(self.references), 1),
-            "VALUE_TYPES": max(len(self.types), 1),
-            "VALUE_BYTES": total_bytes,
-            "VALUE_DEPTH": depth,
-            "VALUE_THREADS": 4096,
-        }
+
+def value_macros(limits: ValueLimits) -> dict[str, int]:
+    """Macros of bpf/values.h: sizes of the tables, fixed because the program is compiled before the plan exists."""
+    return {
+        "VALUE_PROGRAMS": MAX_PROGRAMS,
+        "VALUE_REFS": MAX_REFERENCES,
+        "VALUE_TYPES": MAX_DYNAMIC_TYPES,
+        "VALUE_BYTES": limits.total_bytes,
+        "VALUE_DEPTH": limits.depth,
+        "VALUE_THREADS": MAX_THREADS,
+    }
 
 
 def value_maps(plans: ValuePlans, sites: tuple[ProbeSite, ...]) -> ValueMaps:

@@ -38,6 +38,7 @@ class ValueLayout:
         pieces: (offset in the value, bytes, offset in the root area or -1 where no probe can read).
         steps: from the root to the value.
         raw: set for raw values.
+        result: True for what a call returned, False for what it was called with.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ValueLayout:
     pieces: tuple[tuple[int, int, int], ...]
     steps: tuple[Step, ...]
     raw: RawLayout | None = None
+    result: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,6 @@ class CapturePlan:
     """What a capture at some sites holds.
 
     Attributes:
-        results: True when its values are results.
         sites: numbers of the sites.
         area_bytes: of the root area.
         stack_at: where the span of the stack begins in it.
@@ -60,7 +61,6 @@ class CapturePlan:
         values: in order of the request.
     """
 
-    results: bool
     sites: tuple[int, ...]
     area_bytes: int
     stack_at: int
@@ -93,7 +93,7 @@ def _number(row: dict[str, Any], key: str, low: int, high: int, default: int | N
 
 
 def _plan(row: Any, types: int) -> CapturePlan:
-    if not isinstance(row, dict) or row.get("side") not in ("args", "results"):
+    if not isinstance(row, dict):
         raise ValueError("a plan is malformed")
     area = _number(row, "area", 8, MAX_AREA)
     sites, values = row.get("sites"), row.get("values")
@@ -102,7 +102,6 @@ def _plan(row: Any, types: int) -> CapturePlan:
     if not isinstance(values, list) or len(values) > MAX_VALUES:
         raise ValueError("a plan without values")
     return CapturePlan(
-        results=row["side"] == "results",
         sites=tuple(sites),
         area_bytes=area,
         stack_at=_number(row, "stack", 0, area, area),
@@ -117,7 +116,7 @@ def _value(row: Any, types: int, area: int) -> ValueLayout:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         raise ValueError("a value is malformed")
     if "raw" in row:
-        return ValueLayout(row["name"], -1, (), (), _raw(row, area))
+        return ValueLayout(row["name"], -1, (), (), _raw(row, area), result=bool(row.get("result")))
     pieces = row.get("pieces")
     if not isinstance(pieces, list):
         raise ValueError("a value without pieces")
@@ -129,6 +128,7 @@ def _value(row: Any, types: int, area: int) -> ValueLayout:
         _number(row, "type", 0, types - 1),
         tuple(_piece(piece, area) for piece in pieces),
         tuple(step_from_row(step, types) for step in steps),
+        result=bool(row.get("result")),
     )
 
 

@@ -73,14 +73,17 @@ class Decoder:
             self.types[number].runtime: number for number in range(len(self.types)) if self.types[number].runtime
         }
 
-    def decode(self, site: int, blob: bytes) -> dict[str, Json]:
-        """All values of a capture by name; {} when the site has no plan."""
+    def decode(self, site: int, blob: bytes) -> tuple[dict[str, Json], dict[str, Json]]:
+        """All values of a capture by name: arguments and results; none when the site has no plan."""
+        arguments: dict[str, Json] = {}
+        results: dict[str, Json] = {}
         number = self.plan_of_site.get(site)
-        if number is None:
-            return {}
-        plan = self.plans[number]
-        capture = _Capture(self, plan, Memory(blob, plan.area_bytes))
-        return {value.name: capture.value(value) for value in plan.values}
+        if number is not None:
+            plan = self.plans[number]
+            capture = _Capture(self, plan, Memory(blob, plan.area_bytes))
+            for value in plan.values:
+                (results if value.result else arguments)[value.name] = capture.value(value)
+        return arguments, results
 
     def decode_one(self, plan: CapturePlan, value: ValueLayout, extra: Sequence[Step], blob: bytes) -> Json:
         """One value of a capture, or what further steps lead to from there."""

@@ -1,0 +1,169 @@
+"""From the patterns of a probe plan to its value plan: whose values, at which sites. Pure."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from funcrec.errors import TargetError, UsageError
+from funcrec.lang.pattern import Pattern
+from funcrec.lang.types import TypeTable
+from funcrec.plan.fetch import Fetch, RawFetch, Special, parse_list
+from funcrec.plan.programs import ValueLimits
+from funcrec.plan.sites import PlannedFunction, ProbePlan, Role
+from funcrec.plan.values import ValuePlanner, ValuePlans
+from funcrec.target.abi import Signature, signature
+from funcrec.target.debug import debug_sections
+from funcrec.target.dwarf import Dwarf
+from funcrec.target.executable import Executable
+from funcrec.target.gotypes import GoTypes
+
+
+class Signatures:
+    """Signatures of a binary's functions, from its debug information, read when the first one is asked for."""
+
+    def __init__(self, executable: Executable) -> None:
+        self._executable = executable
+        self.reason = ""  # why there are none
+
+    @cached_property
+    def types(self) -> GoTypes | None:
+        """The types, None without debug information."""
+        try:
+            return GoTypes(Dwarf(debug_sections(self._executable.path)))
+        except TargetError as error:
+            self.reason = error.cause
+            return None
+
+    def of(self, index: int) -> Signature | None:
+        """Signature of the function with that number; None when debug information does not describe it."""
+        if self.types is None:
+            return None
+        function = self._executable.functions[index]
+        found = self.types.debug.subprogram(function.symbol, function.address)
+        if found is None:
+            return None
+        return signature(self.types, found, self._executable.release[:2], abi0=function.assembly)
+
+
+def wants_values(patterns: Iterable[Pattern], *, arguments: bool, results: bool) -> bool:
+    """Whether any value is asked for: known before the binary is read."""
+    return arguments or results or any(p.arguments is not None or p.results is not None for p in patterns)
+
+
+def plan_values(
+    executable: Executable,
+    plan: ProbePlan,
+    *,
+    arguments: bool = False,
+    results: bool = False,
+    limits: ValueLimits | None = None,
+    signatures: Signatures | None = None,
+) -> ValuePlans | None:
+    """Plan all values that the patterns of a probe plan ask for; None when they ask for none.
+
+    Args:
+        executable: the program.
+        plan: its probe plan, made with the same `arguments` and `results`.
+        arguments: all arguments of every function whose patterns name none (-A).
+        results: the same for results (-R).
+        limits: caps on what is read.
+        signatures: reader to share with other users.
+
+    Raises:
+        UsageError: a list does not parse, or names what no matching function has.
+        TargetError: names are used and the binary has no debug information.
+    """
+    lists = _Lists(plan, arguments, results)
+    if not lists.any:
+        return None
+    signatures = signatures or Signatures(executable)
+    types = signatures.types
+    planner = ValuePlanner(types.table if types else TypeTable(), limits or ValueLimits())
+    sites = _sites_by_role(plan)
+    failures: dict[Pattern, UsageError] = {}
+    succeeded: set[Pattern] = set()
+    for number, function in enumerate(plan.functions):
+        wanted = [(pattern, *lists.of(pattern)) for pattern in lists.asking(function)]
+        if not any(before or after for _, before, after in wanted):
+            continue
+        described = signatures.of(function.index)
+        for pattern, _, _ in wanted:
+            if types is None and _names(lists.of(pattern)):
+                raise TargetError(
+                    f"{executable.path}: values by name need debug information ({signatures.reason})",
+                    remedy="build it without -ldflags=-w or -s, or give raw rules such as x=%ax:s64",
+                )
+        try:
+            _add(planner, function, described, wanted, sites[number])
+            succeeded.update(pattern for pattern, _, _ in wanted)
+        except UsageError as error:
+            for pattern, _, _ in wanted:
+                failures.setdefault(pattern, error)
+    for pattern, failure in failures.items():
+        # A wildcard asks functions that have the value; a plain name means that very function.
+        if pattern not in succeeded or pattern.exact_name is not None:
+            raise failure
+    return planner.finish(types.runtime_types if types else dict, executable.types_base or 0)
+
+
+class _Lists:
+    """The parsed lists of every pattern; None stands for -A and -R alone."""
+
+    def __init__(self, plan: ProbePlan, arguments: bool, results: bool) -> None:
+        self._plan = plan
+        everything: list[Fetch] = [Special.PARAMETERS] if arguments else []
+        returned: list[Fetch] = [Special.RESULTS] if results else []
+        self._parsed: dict[Pattern, tuple[list[Fetch], list[Fetch]]] = {}
+        for pattern in (*plan.patterns, *plan.root_patterns):
+            before = everything if pattern.arguments is None else parse_list(pattern.arguments)
+            after = returned if pattern.results is None else parse_list(pattern.results)
+            self._parsed[pattern] = before, after
+        self.any = any(before or after for before, after in self._parsed.values())
+
+    def asking(self, function: PlannedFunction) -> list[Pattern]:
+        """The patterns that name a function."""
+        if function.hidden:
+            return []
+        found = [self._plan.patterns[at] for at in function.patterns]
+        return found + [self._plan.root_patterns[at] for at in function.roots]
+
+    def of(self, pattern: Pattern) -> tuple[list[Fetch], list[Fetch]]:
+        """Arguments and results that a pattern asks for."""
+        return self._parsed[pattern]
+
+
+def _names(lists: tuple[list[Fetch], list[Fetch]]) -> bool:
+    return any(not isinstance(fetch, RawFetch) for fetches in lists for fetch in fetches)
+
+
+def _sites_by_role(plan: ProbePlan) -> list[dict[Role, list[int]]]:
+    found: list[dict[Role, list[int]]] = [{} for _ in plan.functions]
+    for number, site in enumerate(plan.sites):
+        found[site.function].setdefault(site.role, []).append(number)
+    return found
+
+
+def _merge(lists: Iterable[Sequence[Fetch]]) -> list[Fetch]:
+    """The values of several patterns together, each once."""
+    merged: dict[object, Fetch] = {}
+    for fetches in lists:
+        for fetch in fetches:
+            merged.setdefault(fetch if isinstance(fetch, Special) else fetch.name, fetch)
+    return list(merged.values())
+
+
+def _add(
+    planner: ValuePlanner,
+    function: PlannedFunction,
+    described: Signature | None,
+    wanted: list[tuple[Pattern, list[Fetch], list[Fetch]]],
+    sites: dict[Role, list[int]],
+) -> None:
+    before = _merge(before for _, before, _ in wanted)
+    after = _merge(after for _, _, after in wanted)
+    for role, arguments, results in (
+        (Role.ENTRY, before, []),
+        (Role.EXIT, [], after),
+        (Role.POINT, before, after),
+    ):
+        if role in sites:
+            planner.add(function.name, described, arguments, results, sites[role])
