@@ -16,6 +16,7 @@ from funcrec.errors import ExitCode, FuncrecError
 COMMANDS: tuple[str, ...] = (
     "record",
     "list",
+    "stat",
     "doctor",
 )
 

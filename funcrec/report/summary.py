@@ -179,9 +179,12 @@ def average_ns(summary: Summary) -> F64:
 
 
 def deviation_ns(summary: Summary) -> F64:
-    """Standard deviation (of a sample, n - 1) of the durations of each group, f64[K], NaN below two; needs `spread`."""
+    """Standard deviation (of a sample, n - 1) of the durations of each group, f64[K]; NaN below two calls.
+
+    Without `spread` nothing is known: NaN, or 0 where all durations are 0.
+    """
     result = np.full(len(summary), np.nan)
-    for at in np.flatnonzero(summary.ended > 1):
+    for at in np.flatnonzero((summary.ended > 1) & ((summary.squares > 0) | (summary.max_ns == 0))):
         n, total = int(summary.ended[at]), int(summary.total_ns[at])
         result[at] = ((n * int(summary.squares[at]) - total * total) / (n * (n - 1))) ** 0.5
     return result

@@ -1,0 +1,35 @@
+"""What the views over many traces share: the option for a cluster, and what is said in the end."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from funcrec.commands.options import warn
+from funcrec.errors import ExitCode
+from funcrec.report.request import Format, OutputRequest
+
+if TYPE_CHECKING:
+    from funcrec.report.facts import Facts
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Run on a Dask scheduler, one task per trace."),
+]
+
+
+def conclude(facts: "Sequence[Facts]", output: OutputRequest) -> int:
+    """Say on stderr what stdout has no room for, and return the exit code."""
+    from funcrec.report.facts import is_incomplete
+    from funcrec.report.views.head import loss_text
+
+    shown, calls = sum(each.shown for each in facts), sum(each.calls for each in facts)
+    if shown == 0:
+        warn(f"0 of {calls} calls match")
+    incomplete = is_incomplete(facts)
+    if output.format != Format.TEXT:
+        warn(loss_text(facts))
+        for each in facts:
+            if each.damage is not None:
+                warn(f"{each.file}: {each.damage}")
+    return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)

@@ -1,0 +1,94 @@
+"""What every view says about its traces before it answers: how much is shown, how calls ended, what is missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import State
+from funcrec.report.filters import Selection
+from funcrec.report.grouping import encode
+from funcrec.report.overhead import site_costs
+from funcrec.report.request import Overhead
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of one trace under a filter; small, so that they travel from workers.
+
+    Attributes:
+        file: as the user calls it.
+        calls: in the trace; shown: that passed the filter.
+        states: shown calls by `State`.
+        functions, goroutines: that have shown calls.
+        lost_events, lost_values: that happened and are not in the trace.
+        damage: what is wrong with the file, one line; None: nothing.
+        span_ns: recorded time.
+        probe_ns: estimated cost of one hit and of all hits; None when the recording has no measured cost.
+        subtracted: that cost is taken out of durations.
+    """
+
+    file: str
+    calls: int
+    shown: int
+    states: tuple[int, ...]
+    functions: int
+    goroutines: int
+    lost_events: int
+    lost_values: int
+    damage: str | None
+    span_ns: int
+    probe_ns: tuple[float, float] | None
+    subtracted: bool
+
+
+def facts_of(selection: Selection, file: str) -> Facts:
+    """Collect the facts of a selection."""
+    trace, calls, rows = selection.trace, selection.calls, selection.rows
+    states = np.bincount(calls.state[rows], minlength=len(State))
+    return Facts(
+        file=file,
+        calls=len(calls),
+        shown=len(rows),
+        states=tuple(states.tolist()),
+        functions=int(np.count_nonzero(np.bincount(calls.function[rows]))),
+        goroutines=_count_goroutines(calls.pid[rows], calls.goid[rows]),
+        lost_events=trace.lost_events,
+        lost_values=trace.lost_values,
+        damage=trace.damage,
+        span_ns=trace.end_ns - trace.start_ns,
+        probe_ns=_probe_cost(selection),
+        subtracted=selection.request.overhead == Overhead.SUBTRACT,
+    )
+
+
+def _count_goroutines(pid: NDArray[np.uint32], goid: NDArray[np.uint64]) -> int:
+    if len(pid) == 0:
+        return 0
+    low, high = goid.min(), goid.max()
+    if (pid == pid[0]).all() and int(high) - int(low) < 1 << 22:
+        return int(np.count_nonzero(np.bincount((goid - low).astype(np.intp))))
+    process, goroutine = encode(pid)[0], encode(goid)[0]
+    return len(encode(process * (int(goroutine.max()) + 1) + goroutine)[1])
+
+
+def _probe_cost(selection: Selection) -> tuple[float, float] | None:
+    """Mean cost of a hit and cost of all hits of the recording."""
+    costs = site_costs(selection.trace)
+    if not costs.any():
+        return None
+    closing = selection.trace.closing
+    hits = np.zeros(len(costs))
+    if closing is not None and closing.site_hits:
+        for site, count in closing.site_hits.items():
+            hits[site] = count
+    else:  # every call hits its function's entry, an ended one also its exit
+        hits[:] = 2 * len(selection.calls) / len(costs)
+    total = float(hits @ costs)
+    return total / max(float(hits.sum()), 1.0), total
+
+
+def is_incomplete(facts: Sequence[Facts]) -> bool:
+    """True when events were lost or a file is damaged: what `--strict` refuses."""
+    return any(each.lost_events or each.damage is not None for each in facts)
