@@ -74,8 +74,8 @@ test-all: setup ## all tests, with every Go version and build variant
 demo: setup ## build a real Go program, record it under load, show its call graph
 	@SUDO='$(SUDO)' demo/run
 
-golden: setup ## add the golden trace of the current format version, if it is missing
-	@$(PYTHON) formats/golden/make.py
+golden: setup ## add golden traces and listings that are missing
+	@$(PYTHON) -m tests.golden.make
 
 build: setup ## wheel and sdist in dist/
 	@$(PYTHON) -m build --no-isolation --outdir dist
