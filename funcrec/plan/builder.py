@@ -75,7 +75,9 @@ def build_plan(
         asking = [parsed[at] for at in selected.patterns] + [parsed_roots[at] for at in selected.roots]
         code = _code(reader, function, asking, arguments=arguments, results=results)
         if any(site.address in taken for site in code.sites):
-            code = FunctionCode(reason="probed already to see how goroutines end; its calls are not recorded")
+            code = FunctionCode(
+                reason="watched already to see how goroutines begin and end; its calls are not recorded"
+            )
         if code.reason:
             skipped.append(Skipped(function.name, code.reason))
         else:

@@ -70,6 +70,8 @@ def may_fault(instruction: Instruction, safe_bases: Iterable[int]) -> bool:
     """True when running it can raise a Go panic: memory through other registers than the given, or a division."""
     if instruction.mnemonic in (Mnemonic.DIV, Mnemonic.IDIV):
         return True
+    if instruction.is_ip_rel_memory_operand:  # a variable of the program
+        return False
     return any(
         memory.access not in _UNTOUCHED
         and memory.segment not in (Register.FS, Register.GS)

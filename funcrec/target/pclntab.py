@@ -142,13 +142,13 @@ class PclnTable:
 
     def frame_size(self, index: int, offset: int) -> int:
         """Bytes between SP at `offset` and SP at entry (pcsp)."""
-        return self._pc_table(int(self._words[self._records[index] + _PCSP])).at(offset)
+        return self._value(int(self._words[self._records[index] + _PCSP]), offset)
 
     def position(self, index: int, offset: int) -> tuple[str, int]:
         """Innermost source file and line at an offset; ("", 0) where there is none."""
         record = int(self._records[index])
-        file = self._pc_table(int(self._words[record + _PCFILE])).at(offset)
-        line = self._pc_table(int(self._words[record + _PCLN])).at(offset)
+        file = self._value(int(self._words[record + _PCFILE]), offset)
+        line = self._value(int(self._words[record + _PCLN]), offset)
         return (self._file(int(self._words[record + _CU]) + file), max(line, 0)) if file >= 0 else ("", 0)
 
     def declaration(self, index: int) -> tuple[str, int]:
@@ -176,10 +176,11 @@ class PclnTable:
         record = int(self._records[index])
         if int(self._words[record + _NPCDATA]) <= _PCDATA_INLINE:
             return None
-        table = int(self._words[record + self._base + 1 + _PCDATA_INLINE])
-        entry = self._pc_table(table).at(offset)
         tree = self._inline_tree(index)
-        if entry < 0 or tree is None:
+        if tree is None:
+            return None
+        entry = self._value(int(self._words[record + self._base + 1 + _PCDATA_INLINE]), offset)
+        if entry < 0:
             return None
         at = tree + entry * self._tree_entry
         fields = np.frombuffer(self.function_data[at : at + self._tree_entry], dtype="<i4").tolist()
@@ -250,36 +251,44 @@ class PclnTable:
             stop += 1
         return bytes(data[start:stop]).decode("utf-8", "replace")
 
+    def _value(self, table: int, offset: int) -> int:
+        """Value of a PC table at an offset from the function's entry, -1 where it has none."""
+        if offset:
+            return self._pc_table(table).at(offset)
+        # Declarations of thousands of functions are asked for, and need the first value only.
+        return -1 + _zigzag(_uvarint(self._data, self._pc_at + table)[0]) if table else -1
+
     @lru_cache(maxsize=1 << 12)  # noqa: B019
-    def _pc_table(self, offset: int) -> PcTable:
-        """Decode a PC-value table: pairs of zig-zag value delta and PC delta, ended by a zero value delta."""
+    def _pc_table(self, table: int) -> PcTable:
+        """Decode a PC table: pairs of value delta (zig-zag) and PC delta, ended by a value delta of zero."""
         ends: list[int] = []
         values: list[int] = []
-        if offset == 0:
-            return PcTable(ends, values)
-        data, at, limit = self._data, self._pc_at + offset, len(self._data)
+        data, at = self._data, self._pc_at + table
         value, pc = -1, 0
-        while at < limit:
-            delta = shift = 0
-            while at < limit:
-                byte = data[at]
-                at += 1
-                delta |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    break
-                shift += 7
+        while table and at < len(data):
+            delta, at = _uvarint(data, at)
             if delta == 0 and ends:
                 break
-            value += -((delta + 1) >> 1) if delta & 1 else delta >> 1
-            step = shift = 0
-            while at < limit:
-                byte = data[at]
-                at += 1
-                step |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    break
-                shift += 7
+            value += _zigzag(delta)
+            step, at = _uvarint(data, at)
             pc += step * self._quantum
             ends.append(pc)
             values.append(value)
         return PcTable(ends, values)
+
+
+def _uvarint(data: memoryview, at: int) -> tuple[int, int]:
+    """The unsigned varint at a position and the position behind it; damaged data end it."""
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    return value, at
+
+
+def _zigzag(value: int) -> int:
+    return -((value + 1) >> 1) if value & 1 else value >> 1

@@ -31,7 +31,7 @@ _ARGUMENTS = frozenset(
         Register.RDX,  # closure context
     )
 ) | frozenset(range(Register.ZMM0, Register.ZMM0 + 15))
-_SAFE_BASES = frozenset((Register.RSP, Register.RIP, Register.R14))
+_SAFE_BASES = frozenset((Register.RSP, Register.R14))
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ def _is_stack_check(compare: Instruction | None, branch: Instruction, g_bases: S
         and compare.op0_kind == OpKind.REGISTER
         and compare.op1_kind == OpKind.MEMORY
         and compare.op0_register in (Register.RSP, Register.R12, Register.R13)
-        and compare.memory_base in g_bases - {Register.RSP, Register.RIP}
+        and compare.memory_base in g_bases - {Register.RSP}
         and compare.memory_index == Register.NONE
         and compare.memory_displacement in _STACK_GUARDS
     )
