@@ -125,7 +125,7 @@ def standard_sites(functions: int) -> tuple[list[SiteRecord], dict[SiteRole, int
         SiteRecord(f, 0x1000 + 64 * f + 8 * n, role, False) for f in range(functions) for n, role in enumerate(ROLES)
     ]
     states = {}
-    for number, role in enumerate((SiteRole.RECOVERY, SiteRole.GOEXIT, SiteRole.FATAL)):
+    for number, role in enumerate((SiteRole.RECOVERY, SiteRole.GOEXIT, SiteRole.FATAL, SiteRole.START)):
         states[role] = len(sites)
         sites.append(SiteRecord(functions + number, 0x9000 + 8 * number, role, False))
     return sites, states
@@ -146,7 +146,8 @@ def make_trace(
     """A trace of functions with the sites of `standard_sites`."""
     functions = [FunctionRecord(n, 0x1000 + 64 * f, f"/src/{n}.go", 10 + f) for f, n in enumerate(names)]
     functions += [
-        FunctionRecord(f"runtime.{n}", 0x9000, "", 0, hidden=True) for n in ("recovery", "goexit1", "fatalpanic")
+        FunctionRecord(f"runtime.{n}", 0x9000, "", 0, hidden=True)
+        for n in ("recovery", "goexit1", "fatalpanic", "main")
     ]
     source = MemorySource(
         head or header(),

@@ -35,8 +35,9 @@ class Frame:
 
 def reference_calls(trace: Trace) -> list[dict[str, Any]]:
     """All calls as dicts with the columns of `Calls`."""
-    stacks: dict[tuple[int, bool, int], list[dict[str, Any]]] = {}
+    stacks: dict[tuple[int, int, bool, int], list[dict[str, Any]]] = {}
     number = 0
+    starts = _starts(trace)
     for block in range(len(trace.reader.blocks)):
         events = trace.reader.events(block)
         for at in range(len(events)):
@@ -44,17 +45,18 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
             row["number"] = number
             number += 1
             system = row["stack"] != 0 and trace.sites[row["site"]].role < SiteRole.RECOVERY
-            key = (row["pid"], system, row["stack"] if system else row["goid"])
+            row["image"] = sum(pid == row["pid"] and time_ns <= row["time_ns"] for pid, time_ns in starts)
+            key = (row["pid"], row["image"], system, row["stack"] if system else row["goid"])
             stacks.setdefault(key, []).append(row)
     frames: list[Frame] = []
-    history: dict[tuple[int, bool, int], list[tuple[int, Frame | None]]] = {}
+    history: dict[tuple[int, int, bool, int], list[tuple[int, Frame | None]]] = {}
     for key in sorted(stacks):
         rows = sorted(stacks[key], key=lambda row: row["time_ns"])  # stable
         made, history[key] = _run_stack(trace, rows)
         frames += made
     for frame in frames:
         if frame.row["stack"] and frame.parent is None and frame.row["goid"]:
-            own = history.get((frame.row["pid"], False, frame.row["goid"]), [])
+            own = history.get((frame.row["pid"], frame.row["image"], False, frame.row["goid"]), [])
             before = [top for time_ns, top in own if time_ns <= frame.start]
             if before and before[-1] is not None:
                 frame.parent = before[-1]
@@ -85,6 +87,16 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
             "exit_event": frame.exit_number,
         }
         for frame in frames
+    ]
+
+
+def _starts(trace: Trace) -> list[tuple[int, int]]:
+    """(pid, time) of every program that begins."""
+    return [
+        (int(events.pid[at]), int(events.time_ns[at]))
+        for events in map(trace.reader.events, range(len(trace.reader.blocks)))
+        for at in range(len(events))
+        if trace.sites[events.site[at]].role == SiteRole.START
     ]
 
 
@@ -120,7 +132,7 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
                     close(slot, State.LOST)
         elif site.role == SiteRole.RECOVERY:
             close(slot + 1, State.PANICKED, now)
-        else:
+        elif site.role != SiteRole.START:
             close(0, State.GOEXIT if site.role == SiteRole.GOEXIT else State.PANICKED, now)
         history.append((now, open_frames[-1] if open_frames else None))
     return made, history

@@ -174,17 +174,18 @@ def _last_event_before(streams: Streams, frames: _Frames, root: Index, goid: NDA
     """Position of the last event of the goroutine's own stack up to the time each frame began, -1 for none."""
     stacks = streams.stacks
     own = {
-        (int(pid), int(number)): at
-        for at, (pid, number, system) in enumerate(zip(stacks.pid, stacks.number, stacks.system, strict=True))
-        if not system
+        (int(pid), int(image), int(number)): at
+        for at, (pid, image, number) in enumerate(zip(stacks.pid, stacks.image, stacks.number, strict=True))
+        if not stacks.system[at]
     }
     result = np.full(len(root), -1, dtype=np.int64)
-    pid = stacks.pid[frames.stack[root]]
-    keys, which = np.unique(np.stack((pid.astype(np.uint64), goid)), axis=1, return_inverse=True)
+    pid, image = stacks.pid[frames.stack[root]], stacks.image[frames.stack[root]]
+    columns = np.stack((pid.astype(np.uint64), image.astype(np.uint64), goid))
+    keys, which = np.unique(columns, axis=1, return_inverse=True)
     by_goroutine = np.argsort(which, kind="stable")
     bounds = np.searchsorted(which[by_goroutine], np.arange(keys.shape[1] + 1))
-    for number, (one_pid, one_goid) in enumerate(keys.T.tolist()):
-        stack = own.get((one_pid, one_goid))
+    for number, key in enumerate(keys.T.tolist()):
+        stack = own.get(tuple(key))
         if stack is None:
             continue
         members = by_goroutine[bounds[number] : bounds[number + 1]]

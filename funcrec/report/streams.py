@@ -18,15 +18,17 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Stacks:
-    """k stacks, sorted by process, goroutine stacks before system stacks, then number.
+    """k stacks, sorted by process, image, goroutine stacks before system stacks, then number.
 
     Attributes:
         start: i64[k + 1], the events of stack s are start[s]:start[s + 1].
-        pid: u32[k]. number: u64[k], goid or (system) the stack field of the events. system: bool[k].
+        pid: u32[k]. image: i64[k], which of the programs that ran in the process one after the other.
+        number: u64[k], goid or (system) the stack field of the events. system: bool[k].
     """
 
     start: Index
     pid: NDArray[np.uint32]
+    image: Index
     number: NDArray[np.uint64]
     system: NDArray[np.bool_]
 
@@ -36,12 +38,13 @@ class Stacks:
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of consecutive events of one (pid, goid, stack), in file order; `first` is an event number."""
+    """Stretches of consecutive events of one (pid, image, goid, stack), in file order; `first` is an event number."""
 
     first: Index
     pid: NDArray[np.uint32]
     goid: NDArray[np.uint64]
     stack: NDArray[np.uint64]
+    image: Index
 
     def goid_of(self, events: Index) -> NDArray[np.uint64]:
         """Return the goroutine of each event number."""
@@ -91,7 +94,7 @@ def read_streams(trace: "Trace") -> Streams:
     state_sites = site_roles(trace.sites) >= SiteRole.RECOVERY
     pieces = [columns.take(events, state_sites) for events in _blocks(trace)]
     columns.cut()
-    runs = Runs(*(np.concatenate(parts) for parts in zip(*pieces, strict=True))) if pieces else _no_runs()
+    runs = _runs(pieces, columns, trace.sites)
     stacks, order = _order(runs, columns.time_ns)
     time_ns = columns.time_ns[order]
     columns.time_ns = time_ns  # frees the unordered column before the next is made
@@ -146,9 +149,38 @@ class _FileColumns:
             setattr(self, name, getattr(self, name)[: self.n])
 
 
-def _no_runs() -> Runs:
-    none = np.empty(0, dtype=np.uint64)
-    return Runs(none.astype(np.int64), none.astype(np.uint32), none, none)
+def _runs(pieces: list[tuple[NDArray[Any], ...]], columns: _FileColumns, sites: list[SiteRecord]) -> Runs:
+    """Join the runs of all blocks; those of processes in which several programs ran are cut where one begins."""
+    if not pieces:
+        none = np.empty(0, dtype=np.uint64)
+        return Runs(none.astype(np.int64), none.astype(np.uint32), none, none, none.astype(np.int64))
+    first, pid, goid, stack = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    starts = np.flatnonzero((site_roles(sites) == SiteRole.START)[columns.site])
+    began = columns.time_ns[starts]
+    of = pid[np.searchsorted(first, starts, side="right") - 1]
+    lasts = np.append(first[1:], columns.n)
+    image = np.zeros(len(first), dtype=np.int64)
+    cuts, images = [], []
+    for process in np.unique(of).tolist():
+        times = np.sort(began[of == process])
+        for run in np.flatnonzero(pid == process).tolist():
+            number = np.searchsorted(times, columns.time_ns[first[run] : lasts[run]], side="right")
+            image[run] = number[0]
+            inside = np.flatnonzero(np.diff(number)) + 1
+            cuts.append(first[run] + inside)
+            images.append(number[inside])
+    if not any(len(each) for each in cuts):
+        return Runs(first, pid, goid, stack, image)
+    cut = np.concatenate(cuts)
+    order = np.argsort(np.concatenate((first, cut)), kind="stable")
+    whole = np.concatenate((np.arange(len(first)), np.searchsorted(first, cut, side="right") - 1))[order]
+    return Runs(
+        np.concatenate((first, cut))[order],
+        pid[whole],
+        goid[whole],
+        stack[whole],
+        np.concatenate((image, *images))[order],
+    )
 
 
 def _order(runs: Runs, time_ns: Index) -> tuple[Stacks, Index]:
@@ -156,17 +188,18 @@ def _order(runs: Runs, time_ns: Index) -> tuple[Stacks, Index]:
     system = runs.stack != 0
     number = np.where(system, runs.stack, runs.goid)
     length = np.diff(runs.first, append=len(time_ns))
-    by_stack = np.lexsort((number, system, runs.pid))
-    pid, number, system = runs.pid[by_stack], number[by_stack], system[by_stack]
+    by_stack = np.lexsort((number, system, runs.image, runs.pid))
+    pid, image, number, system = runs.pid[by_stack], runs.image[by_stack], number[by_stack], system[by_stack]
     length, first = length[by_stack], runs.first[by_stack]
     new = np.ones(len(first), dtype=bool)
     new[1:] = (pid[1:] != pid[:-1]) | (number[1:] != number[:-1]) | (system[1:] != system[:-1])
+    new[1:] |= image[1:] != image[:-1]
     begins = np.cumsum(length) - length
     start = np.append(begins[new], len(time_ns))
     order = np.arange(len(time_ns))
     order += np.repeat(first - begins, length)
     _sort_times(order, time_ns, start)
-    return Stacks(start, pid[new], number[new], system[new]), order
+    return Stacks(start, pid[new], image[new], number[new], system[new]), order
 
 
 def _sort_times(order: Index, time_ns: Index, start: Index) -> None:

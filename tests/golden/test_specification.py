@@ -40,7 +40,7 @@ def _trace(blocks: list[list[Event]], lost: list[LostRecord], **options: Any) ->
     file = io.BytesIO()
     writer = TraceWriter(file, header(5, **options))
     functions = [FunctionRecord(f"main.f{at}", 0x1000, "/src/a.go", at) for at in range(FUNCTIONS)]
-    functions += [FunctionRecord(f"runtime.{at}", 0x9000, "", 0, hidden=True) for at in range(3)]
+    functions += [FunctionRecord(f"runtime.{at}", 0x9000, "", 0, hidden=True) for at in range(4)]
     sites = [CallSite(0x2000 + at, f"main.c{at}", 7 * at, "/src/b.go", 40 + at) for at in range(2)]
     writer.snapshot(SnapshotDelta(functions, SITES, sites))
     for block in blocks:
