@@ -24,7 +24,7 @@ MAX_NODES = 20_000  # values shown of one capture
 MAX_ROOT_BYTES = 1 << 16
 _SIGN = 1 << 63
 # Errors whose text is their first field: errors.New and fmt.Errorf of every Go version.
-_TEXT_ERRORS = frozenset(("*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*fmt.fmtError"))
+TEXT_ERRORS = frozenset(("*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*fmt.fmtError"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +308,7 @@ class _Capture:
         if number is None:
             return {"$type": f"{descriptor:#x}", "value": _address(data)}
         type_ = self.types[number]
-        if type_.name in _TEXT_ERRORS:
+        if type_.name in TEXT_ERRORS:
             return {"$type": type_.name, "value": self._error_text(type_, data)}
         return {"$type": type_.name, "value": self._boxed(number, place, data, depth, nesting)}
 

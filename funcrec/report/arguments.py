@@ -1,0 +1,322 @@
+"""Values of calls: all of a few calls for showing, or one of all calls for filtering and grouping."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.errors import UsageError
+from funcrec.lang.path import Path, parse_path
+from funcrec.lang.steps import Step, resolve
+from funcrec.report.calls import Calls
+from funcrec.report.capturevectors import Batch, Found, VectorDecoder
+from funcrec.report.columns import Kind, Part, ValueColumn
+from funcrec.report.valuetext import format_value, format_values
+from funcrec.trace.valueplans import CapturePlan, ValueLayout
+from funcrec.trace.values import Decoder
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+__all__ = ["call_values", "format_value", "format_values", "has_values", "value_column", "value_names"]
+
+Json = Any
+Values = tuple[dict[str, Json], dict[str, Json]]
+
+_SIDES = {"arg": False, "args": False, "ret": True, "results": True}
+_LOST = {"$error": "lost"}
+
+
+def has_values(trace: "Trace") -> bool:
+    """Whether the trace was recorded with values."""
+    return bool(trace.reader.plans)
+
+
+def call_values(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> list[Values]:
+    """Return arguments and results of some calls, in the JSON forms of the machine contract.
+
+    Args:
+        trace: the recording.
+        calls: its calls, or some of them with the same event numbers.
+        rows: which of `calls`.
+
+    Returns:
+        one (arguments, results) pair per row; {} where nothing was recorded, `{"$error":"lost"}` where it was lost.
+
+    Raises:
+        TraceError: the tables of values are damaged.
+    """
+    out: list[Values] = [({}, {}) for _ in range(len(rows))]
+    if not has_values(trace) or len(rows) == 0:
+        return out
+    store = _store(trace)
+    entry = calls.entry_event[rows].astype(np.int64)
+    exit_ = calls.exit_event[rows].astype(np.int64)
+    events = np.unique(np.concatenate([entry, exit_]))
+    decoded = store.decode(events[events >= 0])
+    nothing: Values = ({}, {})
+    for at, (first, last) in enumerate(zip(entry.tolist(), exit_.tolist(), strict=True)):
+        out[at] = (decoded.get(first, nothing)[0], decoded.get(last, nothing)[1])
+    return out
+
+
+def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
+    """Return one value of every call by its name.
+
+    Args:
+        trace: the recording.
+        calls: its calls.
+        name: as it was recorded (`len(b)`, `req.URL.Path`), a path into a recorded value, or either behind `arg.` or
+            `ret.` where a parameter and a result have one name.
+
+    Raises:
+        UsageError: no function of the trace has such a value.
+    """
+    from funcrec.report.conditions import unknown_name
+
+    if not has_values(trace):
+        raise unknown_name(name, [])
+    store = _store(trace)
+    wanted = _resolve(store.decoder, name)
+    builder = _ColumnBuilder(len(calls))
+    rows_of = {result: _row_of_event(calls, store.events, result=result) for result in {w.result for w in wanted}}
+    for captures in store.blocks():
+        for one in wanted:
+            chosen = np.flatnonzero(captures.plan == one.plan)
+            if len(chosen) == 0:
+                continue
+            row = rows_of[one.result][captures.event[chosen]]
+            chosen, row = chosen[row >= 0], row[row >= 0]
+            batch = Batch(captures.words, captures.start[chosen], captures.length[chosen])
+            plan = store.decoder.plans[one.plan]
+            vectors = VectorDecoder(store.decoder.types, store.decoder.by_runtime, plan, batch)
+            for found in vectors.evaluate(one.layout, one.steps):
+                builder.add(found, row)
+    return builder.column()
+
+
+def value_names(trace: "Trace") -> list[str]:
+    """Names of all recorded values, each once, in order of the plans."""
+    if not has_values(trace):
+        return []
+    return list(dict.fromkeys(value.name for plan in _store(trace).decoder.plans for value in plan.values))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A value in one plan that a name means."""
+
+    plan: int
+    layout: ValueLayout
+    steps: tuple[Step, ...]
+    result: bool
+
+
+def _resolve(decoder: Decoder, name: str) -> list[_Wanted]:
+    from funcrec.report.conditions import unknown_name
+
+    plain = "".join(name.split())
+    found = [one for number, plan in enumerate(decoder.plans) if (one := _written(plan, number, plain, None))]
+    if found:
+        return found
+    path = parse_path(name)
+    side = _SIDES.get(path.root)
+    if side is not None and path.steps and isinstance(path.steps[0], str):
+        path = Path(path.steps[0], path.steps[1:], path.dereferences, path.function)
+    problem: UsageError | None = None
+    for number, plan in enumerate(decoder.plans):
+        try:
+            one = _written(plan, number, str(path), side) or _longest(decoder, plan, number, path, side)
+        except UsageError as error:
+            problem = problem or error
+            continue
+        if one:
+            found.append(one)
+    if not found:
+        names = list(dict.fromkeys(value.name for plan in decoder.plans for value in plan.values))
+        raise problem or unknown_name(name, names)
+    return found
+
+
+def _written(plan: CapturePlan, number: int, name: str, side: bool | None) -> _Wanted | None:
+    """The value recorded under exactly this name."""
+    for value in plan.values:
+        if "".join(value.name.split()) == name and side in (None, value.result):
+            return _Wanted(number, value, (), value.result)
+    return None
+
+
+def _longest(decoder: Decoder, plan: CapturePlan, number: int, path: Path, side: bool | None) -> _Wanted | None:
+    """The recorded value of which the path names a part: `req` for `req.URL.Path`."""
+    for count in range(len(path.steps), -1, -1):
+        whole = str(Path(path.root, path.steps[:count]))
+        rest = Path(path.root, path.steps[count:], path.dereferences, path.function)
+        one = _written(plan, number, whole, side)
+        if one is not None and one.layout.raw is None:
+            type_ = one.layout.steps[-1].type if one.layout.steps else one.layout.type
+            if type_ >= 0:
+                return _Wanted(number, one.layout, tuple(resolve(decoder.types, type_, rest)), one.result)
+    return None
+
+
+def _row_of_event(calls: Calls, events: int, *, result: bool) -> NDArray[np.int64]:
+    """Row of the call that begins (or ends) with each event of the trace, -1 none."""
+    numbers = calls.exit_event if result else calls.entry_event
+    rows = np.full(events, -1, dtype=np.int64)
+    there = np.flatnonzero(numbers >= 0)
+    rows[numbers[there]] = there
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockCaptures:
+    """Captures of one block: event number, plan, and where the blob lies in `words` (byte offsets)."""
+
+    event: NDArray[np.int64]
+    plan: NDArray[np.int64]
+    site: NDArray[np.uint32]
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+    words: NDArray[np.uint64]
+
+
+class _Store:
+    """The captures of a trace, block by block."""
+
+    def __init__(self, trace: "Trace") -> None:
+        reader = trace.reader
+        self._reader = reader
+        self.decoder = Decoder(reader.types, reader.plans)
+        blocks = list(reader.blocks)
+        self._first = np.array([block.first_event for block in blocks], dtype=np.int64)
+        self.events = int(blocks[-1].first_event + blocks[-1].n) if blocks else 0
+        self._plan_of_site = np.full(max(len(trace.sites), 1), -1, dtype=np.int64)
+        for site, plan in self.decoder.plan_of_site.items():
+            if site < len(self._plan_of_site):
+                self._plan_of_site[site] = plan
+        self._block = lru_cache(maxsize=4)(self._read)
+
+    def blocks(self) -> Iterator[_BlockCaptures]:
+        """All blocks that have captures."""
+        for number in range(len(self._first)):
+            captures = self._read(number)
+            if captures is not None and len(captures.event):
+                yield captures
+
+    def _read(self, number: int) -> _BlockCaptures | None:
+        values = self._reader.values(number)
+        if values is None:
+            return None
+        site = self._reader.events(number).site
+        length = values.length.astype(np.int64)
+        start = np.cumsum(length) - length
+        data = np.frombuffer(values.data, dtype=np.uint8)
+        event = values.event.astype(np.int64)
+        inside = event < len(site)
+        # Vectors want blobs at whole words: they are written so; anything else is not ours.
+        inside &= (start % 8 == 0) & (start + length <= len(data))
+        event, start, length = event[inside], start[inside], length[inside]
+        words = np.zeros(len(data) // 8 + 2, dtype=np.uint64)
+        words.view(np.uint8)[: len(data)] = data
+        sites = site[event]
+        plan = self._plan_of_site[np.minimum(sites, len(self._plan_of_site) - 1)]
+        return _BlockCaptures(event + self._first[number], plan, sites, start, length, words)
+
+    def decode(self, events: NDArray[np.int64]) -> dict[int, Values]:
+        """Values of the captures of some events (ascending numbers); lost ones say so."""
+        out: dict[int, Values] = {}
+        block_of = np.searchsorted(self._first, events, side="right") - 1
+        for number in np.unique(block_of).tolist():
+            mine = events[block_of == number]
+            captures = self._block(number)
+            if captures is not None:
+                at = np.flatnonzero(np.isin(captures.event, mine))
+                data = captures.words.view(np.uint8)
+                for i in at.tolist():
+                    start, length = int(captures.start[i]), int(captures.length[i])
+                    blob = data[start : start + length].tobytes()
+                    out[int(captures.event[i])] = self.decoder.decode(int(captures.site[i]), blob)
+            self._fill_lost(number, mine, out)
+        return out
+
+    def _fill_lost(self, number: int, events: NDArray[np.int64], out: dict[int, Values]) -> None:
+        site = self._reader.events(number).site
+        for event in events.tolist():
+            if event in out or event - int(self._first[number]) >= len(site):
+                continue
+            plan = self.decoder.plan_of_site.get(int(site[event - int(self._first[number])]))
+            if plan is not None:
+                values = self.decoder.plans[plan].values
+                out[event] = (
+                    {value.name: _LOST for value in values if not value.result},
+                    {value.name: _LOST for value in values if value.result},
+                )
+
+
+_STORES: "WeakKeyDictionary[Trace, _Store]" = WeakKeyDictionary()
+
+
+def _store(trace: "Trace") -> _Store:
+    store = _STORES.get(trace)
+    if store is None:
+        store = _STORES[trace] = _Store(trace)
+    return store
+
+
+class _ColumnBuilder:
+    """Puts what is found batch by batch into one column."""
+
+    def __init__(self, calls: int) -> None:
+        self._calls = calls
+        self._known: dict[Kind, NDArray[np.bool_]] = {}
+        self._values: dict[Kind, NDArray[Any]] = {}
+        self._labels: dict[str, int] = {}
+
+    def add(self, found: Found, row: NDArray[np.int64]) -> None:
+        """Take values of a batch whose captures belong to these rows."""
+        if len(found.at) == 0 and found.kind in self._known:
+            return
+        rows, values = row[found.at], found.values
+        if found.kind is Kind.TEXT:
+            codes = np.array(
+                [self._labels.setdefault(label, len(self._labels)) for label in found.labels], dtype=np.int64
+            )
+            values = codes[values] if len(values) else values.astype(np.int64)
+        target = self._column(found.kind, values)
+        if found.kind is Kind.NUMBER and target.dtype != values.dtype:
+            target, values = self._widen(target, values)
+        target[rows] = values
+        self._known[found.kind][rows] = True
+
+    def _column(self, kind: Kind, values: NDArray[Any]) -> NDArray[Any]:
+        if kind not in self._values:
+            self._values[kind] = np.zeros(self._calls, dtype=values.dtype)
+            self._known[kind] = np.zeros(self._calls, dtype=bool)
+        return self._values[kind]
+
+    def _widen(self, target: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One type for both: i64 where all fits, else f64."""
+        if np.float64 in (target.dtype, values.dtype) or max(_top(target), _top(values)) >= 1 << 63:
+            kind: Any = np.float64
+        else:
+            kind = np.int64
+        self._values[Kind.NUMBER] = target.astype(kind)
+        return self._values[Kind.NUMBER], values.astype(kind)
+
+    def column(self) -> ValueColumn:
+        """The column; its parts are the kinds that occur."""
+        labels = tuple(self._labels)
+        return ValueColumn(
+            {
+                kind: Part(self._known[kind], values, labels if kind is Kind.TEXT else ())
+                for kind, values in self._values.items()
+            }
+        )
+
+
+def _top(values: NDArray[Any]) -> int:
+    return int(values.max(initial=0)) if values.dtype == np.uint64 else 0
