@@ -119,6 +119,7 @@ def _reach(roles: NDArray[np.uint8], depth: NDArray[np.uint32]) -> NDArray[np.ui
         return depth
     reach = depth.copy()
     reach[special] = np.where(roles[special] == SiteRole.RECOVERY, depth[special] + np.uint32(1), np.uint32(0))
+    reach[roles == SiteRole.START] = np.iinfo(np.uint32).max  # ends no frame: those before it are on other stacks
     return reach
 
 
