@@ -48,7 +48,8 @@ class Hole:
 
     def describe(self) -> str:
         """One line about it."""
-        return f"{self.end - self.offset} bytes cannot be read, {self.records} records are lost"
+        unread = f"{self.end - self.offset} bytes cannot be read, " if self.end > self.offset else ""
+        return f"{unread}{self.records} record{'' if self.records == 1 else 's'} lost"
 
 
 @dataclass(slots=True)

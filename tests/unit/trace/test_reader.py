@@ -146,7 +146,7 @@ def test_after_a_destroyed_prefix_reading_goes_on_at_the_next_record():
     assert (loss.count, loss.damaged) == (20, True)
     assert loss.first_ns <= prefix.t_min
     assert loss.last_ns == reader.blocks[1].t_max
-    assert "1 records are lost" in reader.damage
+    assert "1 record lost" in reader.damage
 
 
 def test_a_lost_snapshot_never_shifts_ids():
