@@ -72,8 +72,7 @@ def _microseconds(ns: np.ndarray) -> list[str]:
 def _events(timeline: Timeline, low: int, high: int) -> str:
     """Calls as complete events; an open call only begins, an entry-only one is an instant."""
     part = slice(low, high)
-    trace = timeline.source.trace
-    name = [f'"name":{to_json(printable(f.name))},"cat":"go","ts":' for f in trace.functions]
+    name = [f'"name":{to_json(name)},"cat":"go","ts":' for name in timeline.source.function_names]
     threads = [f',"pid":{t.pid},"tid":{tid}' for t, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True)]
     state = timeline.state[part]
     phase = [f'{{"ph":"{_PHASE.get(s, "X")}",' for s in State]

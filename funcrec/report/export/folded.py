@@ -13,7 +13,7 @@ def encode(timeline: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]
     """Yield lines in pieces; with `by_goroutine` the outermost frame is the goroutine."""
     stacks = merge(timeline, by_track=by_goroutine)
     # Frames are parted by semicolons, and Go type arguments such as struct { A int; B string } have them.
-    names = [printable(f.name).replace(";", ",") for f in timeline.source.trace.functions]
+    names = [name.replace(";", ",") for name in timeline.source.function_names]
     titles = [printable(track.title).replace(";", ",") for track in timeline.tracks]
     weights = stacks.self_ns.tolist()
     for low in range(0, len(stacks), _CHUNK):

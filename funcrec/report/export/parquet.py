@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.errors import HostError
+from funcrec.lang.names import display_name
 from funcrec.report.calls import State
 from funcrec.report.export.source import Source
 
@@ -117,7 +118,7 @@ class _Tables:
         self._arrow = arrow
         self._source = source
         trace = source.trace
-        self._functions = self._words([f.name for f in trace.functions])
+        self._functions = self._words([display_name(f.name) for f in trace.functions])
         self._states = self._words([state.label for state in State])
         self._callers, self._caller_of = self._indexed([site.name for site in trace.call_sites])
         self._files, self._file_of = self._indexed([site.file for site in trace.call_sites])

@@ -54,9 +54,8 @@ def _opening(timeline: Timeline) -> bytes:
         (_REALTIME, reading.realtime_ns),
     )
     snapshot = b"".join(wire.field(1, wire.field(1, number) + wire.field(2, time)) for number, time in clocks)
-    interned = [
-        wire.field(2, wire.field(1, i + 1) + wire.field(2, printable(f.name))) for i, f in enumerate(trace.functions)
-    ]
+    names = timeline.source.function_names
+    interned = [wire.field(2, wire.field(1, i + 1) + wire.field(2, name)) for i, name in enumerate(names)]
     interned += [
         wire.field(
             4,

@@ -7,6 +7,7 @@ zero; string 0 is empty. Cumulative numbers are pprof's to add up, so that only 
 import zlib
 from collections.abc import Iterator
 
+from funcrec.lang.names import display_name
 from funcrec.report.export import wire
 from funcrec.report.export.stacks import Stacks, merge
 from funcrec.report.export.timeline import Timeline
@@ -116,7 +117,7 @@ def _samples(timeline: Timeline, stacks: Stacks, strings: _Strings, locations: _
 def _functions(timeline: Timeline, strings: _Strings) -> bytes:
     rows = []
     for number, function in enumerate(timeline.source.trace.functions):
-        name = strings(function.name)
+        name = strings(display_name(function.name))
         rows.append(
             wire.field(1, number + 1)
             + wire.field(2, name)

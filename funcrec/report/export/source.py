@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.lang.names import display_name
 from funcrec.report.calls import Calls
+from funcrec.report.text import printable
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
@@ -39,6 +41,11 @@ class Source:
     def lost_events(self) -> int:
         """Number of events that could not be delivered, over the whole trace."""
         return sum(record.count for record in self.trace.lost if record.kind == "events")
+
+    @property
+    def function_names(self) -> list[str]:
+        """Names of the trace's functions in its order, for display."""
+        return [printable(display_name(function.name)) for function in self.trace.functions]
 
     def where(self, caller: int) -> str:
         """`file:line` of a call site given as `Calls.caller` stores it (id + 1); "" when unknown."""

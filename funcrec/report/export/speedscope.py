@@ -19,11 +19,11 @@ _CHUNK = 1 << 14
 def encode(timeline: Timeline, *, title: str = "funcrec") -> Iterator[bytes]:
     """Yield the file in pieces."""
     trace = timeline.source.trace
-    frames = [_frame(f.name, f.file, f.line) for f in trace.functions]
+    named = zip(timeline.source.function_names, trace.functions, strict=True)
+    frames = [_frame(name, function.file, function.line) for name, function in named]
     head = {"$schema": _SCHEMA, "exporter": trace.header.tool, "name": printable(title), "activeProfileIndex": 0}
-    yield (to_json(head)[:-1] + ',"shared":{"frames":[' + ",\n".join(frames) + ']},"profiles":[\n').encode(
-        "utf-8", "replace"
-    )
+    shared = f',"shared":{{"frames":[{",".join(frames)}]}},"profiles":[\n'
+    yield (to_json(head)[:-1] + shared).encode("utf-8", "replace")
     call, begin = timeline.edges()
     busiest = sorted(timeline.tracks, key=lambda track: (-track.busy_ns, track.first))
     for number, track in enumerate(busiest):

@@ -1,0 +1,42 @@
+"""Two traces side by side: the rows of `funcrec diff` for the page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcrec.report.difference import Difference, Shift, Side, compare
+from funcrec.report.export.html.tables import durations
+from funcrec.report.export.source import Source
+from funcrec.report.quantiles import Sample, sample
+from funcrec.report.summary import Groups
+from funcrec.report.text import printable
+
+
+def comparison(sources: Sequence[Source], groups: Sequence[Groups]) -> list[dict[str, Any]]:
+    """One row per key of either side, base first."""
+    base, new = (_sample(source, each) for source, each in zip(sources, groups, strict=True))
+    return [_row(difference) for difference in compare(base, new)]
+
+
+def _sample(source: Source, groups: Groups) -> Sample:
+    return sample(groups, durations(source, np.flatnonzero(source.mask)))
+
+
+def _row(difference: Difference) -> dict[str, Any]:
+    return {
+        "key": [printable(str(part)) for part in difference.key],
+        "verdict": str(difference.verdict),
+        "base": _side(difference.base),
+        "new": _side(difference.new),
+        "p50": _shift(difference.p50),
+        "p99": _shift(difference.p99),
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {"calls": side.calls, "total_ns": side.total_ns, "p50_ns": side.p50_ns, "p99_ns": side.p99_ns}
+
+
+def _shift(shift: Shift) -> dict[str, Any]:
+    return {"ratio": shift.ratio, "low": shift.low, "high": shift.high, "verdict": str(shift.verdict)}
