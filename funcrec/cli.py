@@ -16,7 +16,10 @@ from funcrec.errors import ExitCode, FuncrecError
 COMMANDS: tuple[str, ...] = (
     "record",
     "list",
+    "report",
     "stat",
+    "hist",
+    "info",
     "doctor",
 )
 

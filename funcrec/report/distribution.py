@@ -1,4 +1,4 @@
-"""Mergeable distributions of any number by key: log2 or linear bins for people, fine buckets for percentiles."""
+"""Mergeable distributions of any number by key: bins for people, fine buckets for percentiles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,29 +20,25 @@ _MOST_BINS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
-    """Bins of one width from `low` to `high`, and one on each side for what lies beyond."""
+class Scale:
+    """Bins between given edges (ascending), and one on each side for what lies beyond."""
 
-    low: float
-    high: float
-    step: float
-
-    @property
-    def bins(self) -> int:
-        """Number of bins between low and high."""
-        return int(np.ceil((self.high - self.low) / self.step - 1e-9))
+    edges: tuple[float, ...]
 
     def bin_of(self, values: F64) -> I64:
-        """Bin of each value: -1 below, 0..bins-1, bins above."""
-        cells = np.clip(np.floor((values - self.low) / self.step), -1, self.bins)
-        return np.where(values >= self.high, self.bins, cells).astype(np.int64)
+        """Bin of each value: -1 below the first edge, else the number of the last edge not above it."""
+        return np.searchsorted(np.array(self.edges), values, side="right") - 1
 
-    def edges(self, cell: int) -> tuple[float | None, float | None]:
+    def ends(self, cell: int) -> tuple[float | None, float | None]:
         """Ends of a bin, None for an open one."""
-        if cell < 0:
-            return None, self.low
-        top = self.high if cell == self.bins - 1 else self.low + (cell + 1) * self.step
-        return self.low + cell * self.step if cell < self.bins else self.high, None if cell >= self.bins else top
+        top = self.edges[cell + 1] if cell + 1 < len(self.edges) else None
+        return (self.edges[cell] if cell >= 0 else None), top
+
+
+# 1, 2, 4 ... 512 of each unit: doublings with ends that people can read, the last step of a unit a little shorter.
+DURATIONS = Scale(
+    (0.0, *(2.0**power * unit for unit in (1, 10**3, 10**6) for power in range(10)), *(2.0**k * 1e9 for k in range(34)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +50,8 @@ class Distribution:
         n: i64[K], how many numbers.
         low, high: f64[K], the least and the greatest, inf and -inf of none.
         fine: counts by log-linear bucket.
-        bins: counts by bin of `linear`; empty without it.
-        linear: the bins asked for; None: octaves, which the fine buckets contain.
+        bins: counts by bin of `scale`; empty without it.
+        scale: the bins asked for; None: octaves, which the fine buckets contain.
         whole: all numbers are integers.
         without_value: calls left out because they have no such value or key.
     """
@@ -66,7 +62,7 @@ class Distribution:
     high: F64
     fine: Cells
     bins: Cells
-    linear: Linear | None = None
+    scale: Scale | None = None
     whole: bool = True
     without_value: int = 0
 
@@ -83,23 +79,22 @@ class Bin:
     count: int
 
 
-def parse_linear(low: float, high: float, step: float, text: str) -> Linear:
-    """Check the three numbers of `--linear`.
+def linear_scale(low: float, high: float, step: float) -> Scale:
+    """Bins of one width from low to high; the last may be narrower.
 
     Raises:
         UsageError: no width, an end before the beginning, or too many bins.
     """
-    if step <= 0 or high <= low:
-        raise UsageError(
-            f"'{text}' makes no bins", remedy="write LOW,HIGH,STEP with LOW below HIGH, such as 0,10ms,1ms"
-        )
+    if not (step > 0 and high > low):
+        raise UsageError("these numbers make no bins", remedy="write LOW,HIGH,STEP with LOW below HIGH: 0,10ms,1ms")
     if (high - low) / step > _MOST_BINS:
-        raise UsageError(f"'{text}' makes more than {_MOST_BINS} bins", remedy="use a larger step")
-    return Linear(low, high, step)
+        raise UsageError(f"these numbers make more than {_MOST_BINS} bins", remedy="use a larger step")
+    count = int(np.ceil((high - low) / step - 1e-9))
+    return Scale((*(low + step * number for number in range(count)), high))
 
 
 def distribute(
-    groups: Groups, values: NDArray[np.generic], known: NDArray[np.bool_], linear: Linear | None
+    groups: Groups, values: NDArray[np.generic], known: NDArray[np.bool_], scale: Scale | None
 ) -> Distribution:
     """Count n numbers by group.
 
@@ -107,7 +102,7 @@ def distribute(
         groups: the group of each, -1 to leave it out.
         values: n numbers of any type.
         known: bool[n], False for those that are none.
-        linear: bins, or None for octaves.
+        scale: bins, or None for octaves.
     """
     k = len(groups.keys)
     take = known & (groups.codes >= 0)
@@ -119,10 +114,10 @@ def distribute(
     np.minimum.at(low, codes, numbers)
     np.maximum.at(high, codes, numbers)
     fine = count_cells(codes, bucket_of(numbers), k)
-    bins = count_cells(codes, linear.bin_of(numbers), k) if linear is not None else no_cells()
+    bins = count_cells(codes, scale.bin_of(numbers), k) if scale is not None else no_cells()
     whole = values.dtype.kind in "iub" or bool(np.all(numbers == np.floor(numbers)))
     n = np.bincount(codes, minlength=k).astype(np.int64)
-    return Distribution(groups.keys, n, low, high, fine, bins, linear, whole, len(values) - len(numbers))
+    return Distribution(groups.keys, n, low, high, fine, bins, scale, whole, len(values) - len(numbers))
 
 
 def merge(parts: Sequence[Distribution]) -> Distribution:
@@ -137,9 +132,9 @@ def merge(parts: Sequence[Distribution]) -> Distribution:
         high[to] = np.maximum(high[to], part.high)
     fine = merge_cells([part.fine for part in parts], moved)
     bins = merge_cells([part.bins for part in parts], moved)
-    linear = parts[0].linear if parts else None
+    scale = parts[0].scale if parts else None
     whole, without = all(part.whole for part in parts), sum(part.without_value for part in parts)
-    return Distribution(list(place), n, low, high, fine, bins, linear, whole, without)
+    return Distribution(list(place), n, low, high, fine, bins, scale, whole, without)
 
 
 def percentile(distribution: Distribution, fraction: float) -> F64:
@@ -153,9 +148,9 @@ def percentile(distribution: Distribution, fraction: float) -> F64:
 
 def bins_of(distribution: Distribution, group: int) -> list[Bin]:
     """Bins of one group from its first to its last count, those without any between them included."""
-    linear = distribution.linear
+    scale = distribution.scale
     least = -1 if distribution.whole else _LEAST_OCTAVE  # the bin of 0
-    if linear is not None:
+    if scale is not None:
         cells, counts = distribution.bins.of(group)
     else:
         buckets, counts = distribution.fine.of(group)
@@ -166,8 +161,8 @@ def bins_of(distribution: Distribution, group: int) -> list[Bin]:
     totals = np.zeros(int(cells[-1]) - first + 1, np.int64)
     np.add.at(totals, cells - first, counts)
     numbered = ((first + at, int(count)) for at, count in enumerate(totals))
-    if linear is not None:
-        return [Bin(*linear.edges(cell), count) for cell, count in numbered]
+    if scale is not None:
+        return [Bin(*scale.ends(cell), count) for cell, count in numbered]
     return [Bin(*_octave_edges(cell, least), count) for cell, count in numbered]
 
 

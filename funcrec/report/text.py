@@ -127,9 +127,23 @@ class Output:
         self._pager.wait()
         return isinstance(error, BrokenPipeError)
 
+    @property
+    def draws(self) -> bool:
+        """True when the reader's encoding has the characters for bars and trees."""
+        try:
+            "█└".encode(self._encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
     def write(self, text: str) -> None:
         """Write text as it is; the caller has made names and values `printable`."""
         self._stream.write(text.encode(self._encoding, "backslashreplace"))
+
+    def write_bytes(self, text: bytes) -> None:
+        """Write text that is UTF-8 already: the fast way for millions of lines."""
+        utf8 = self._encoding.lower().replace("-", "") == "utf8"
+        self._stream.write(text if utf8 else text.decode().encode(self._encoding, "backslashreplace"))
 
     def line(self, text: str = "") -> None:
         """Write one line."""
