@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
+from funcrec.plan.exits import Candidate, ExitMode, cheap_exits
 from funcrec.plan.runtime_sites import Helper, runtime_helpers
 from funcrec.plan.selection import Selected, parse_patterns, select_functions
 from funcrec.plan.sites import (
@@ -18,12 +19,13 @@ from funcrec.plan.sites import (
     Skipped,
 )
 from funcrec.target.code import CodeReader
+from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
 from funcrec.target.text import CodeSite, FunctionCode
 
 DEFAULT_MAX_PROBES = 150_000
 
-_ROLES = {"entry": Role.ENTRY, "exit": Role.EXIT, "point": Role.POINT}
+_ROLES = {"entry": Role.ENTRY, "exit": Role.EXIT, "point": Role.POINT, "chain": Role.EXIT, "twin": Role.EXIT}
 # Entered in the middle, left without RET, or called with registers arranged in their own way.
 _OWN_CONVENTION = re.compile(
     r"(?:runtime\.)?(?:gogo|mcall|duffzero|duffcopy|gcWriteBarrier\w*|morestack\w*|systemstack\w*|asyncPreempt|sigtramp\w*)"
@@ -40,6 +42,8 @@ def build_plan(
     max_probes: int = DEFAULT_MAX_PROBES,
     arguments: bool = False,
     results: bool = False,
+    exits: ExitMode = ExitMode.RET,
+    takes_back: bool = False,
 ) -> ProbePlan:
     """Decide what to probe.
 
@@ -52,6 +56,8 @@ def build_plan(
         max_probes: more sites than this are an error.
         arguments: arguments of every function are wanted (-A); a pattern can ask for those of its own functions.
         results: results of every function are wanted (-R).
+        exits: where exits are observed.
+        takes_back: an exit that was told may be taken back later: nothing in the kernel depends on it.
 
     Raises:
         UsageError: a pattern does not parse, or the plan is too large.
@@ -66,9 +72,11 @@ def build_plan(
     selection = select_functions(executable, parsed, parsed_roots, exclude_vendor=exclude_vendor)
     reader = CodeReader(executable)
     helpers, helper_notes = runtime_helpers(executable, reader)
+    if exits == ExitMode.RET or not takes_back:
+        helpers = tuple(helper for helper in helpers if helper.role != Role.FAULT)
     taken = {site.address for helper in helpers for site in helper.sites}
 
-    planned: list[tuple[Selected, Function, tuple[CodeSite, ...]]] = []
+    planned: list[tuple[Selected, Candidate]] = []
     skipped: list[Skipped] = []
     for selected in selection.functions:
         function = executable.functions[selected.index]
@@ -81,22 +89,28 @@ def build_plan(
         if code.reason:
             skipped.append(Skipped(function.name, code.reason))
         else:
-            planned.append((selected, function, code.sites))
+            keep = results or any(pattern.results is not None for pattern in asking)
+            planned.append((selected, Candidate(function, code.sites, keep)))
     if not planned:
         raise TargetError(
             f"{skipped[0].name} in {executable.path} cannot be probed: {skipped[0].reason}",
             remedy="record the functions that call it",
         )
-    count = sum(len(sites) for *_, sites in planned)
+    candidates = [candidate for _, candidate in planned]
+    chosen = [candidate.sites for candidate in candidates]
+    if exits == ExitMode.AUTO:
+        retracted = any(helper.role == Role.FAULT for helper in helpers)
+        chosen = cheap_exits(executable, candidates, Rule.MEMORY if retracted else Rule.FRAME)
+    count = sum(len(sites) for sites in chosen)
     if count > max_probes:
         raise UsageError(
             f"{len(planned)} functions need {count} probes, more than --max-probes allows ({max_probes})",
             remedy=f"narrow the patterns, or allow it with --max-probes {count}",
         )
-    holders = executable.inlined_into(function.name for _, function, _ in planned)
-    functions = [_planned(selected, function, holders.get(function.name, [])) for selected, function, _ in planned]
+    holders = executable.inlined_into(candidate.function.name for candidate in candidates)
+    functions = [_planned(selected, one.function, holders.get(one.function.name, [])) for selected, one in planned]
     functions += [_hidden(helper) for helper in helpers]
-    all_sites = [sites for *_, sites in planned] + [helper.sites for helper in helpers]
+    all_sites = chosen + [helper.sites for helper in helpers]
     roles = [None] * len(planned) + [helper.role for helper in helpers]
     return ProbePlan(
         binary=executable.path,
@@ -165,11 +179,17 @@ def _site(executable: Executable, function: int, site: CodeSite, role: Role | No
         edge=Edge(site.edge),
         condition=site.condition,
         sp_delta=site.sp_delta,
-        kind=SiteKind.EMULATED if site.emulated else SiteKind.STEPPED,
+        kind=_kind(site),
         instruction=site.instruction,
         why=site.why,
         arguments_intact=site.arguments_intact,
     )
+
+
+def _kind(site: CodeSite) -> SiteKind:
+    if site.role in ("chain", "twin"):
+        return SiteKind.CHAINED
+    return SiteKind.EMULATED if site.emulated else SiteKind.STEPPED
 
 
 def _partly_inlined(functions: Sequence[PlannedFunction]) -> list[str]:

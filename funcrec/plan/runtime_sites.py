@@ -28,6 +28,7 @@ def runtime_helpers(executable: Executable, reader: CodeReader) -> tuple[tuple[H
     - goexit1: entered when a goroutine's function returned or Goexit ran its deferred calls, g still the goroutine's.
     - fatalpanic: entered when nobody recovers.
     - main: entered once by every program image, before any package initialiser.
+    - sigpanic: entered as if the faulting instruction had called it.
     """
     helpers = []
     notes = []
@@ -36,13 +37,15 @@ def runtime_helpers(executable: Executable, reader: CodeReader) -> tuple[tuple[H
         ("runtime.goexit1", Role.GOEXIT, "calls that end in Goexit"),
         ("runtime.fatalpanic", Role.FATAL, "calls that die of a panic"),
         ("runtime.main", Role.START, "calls before a process executes itself anew"),
+        ("runtime.sigpanic", Role.FAULT, ""),
     ):
         function = _body(executable, name)
         sites: tuple[CodeSite, ...] = ()
         if function is not None:
             sites = _resumptions(executable, reader, function) if role == Role.RECOVERY else _entry(reader, function)
         if function is None or not sites:
-            notes.append(f"{name} cannot be probed: {lost} are seen later than they happen")
+            if lost:
+                notes.append(f"{name} cannot be probed: {lost} are seen later than they happen")
             continue
         helpers.append(Helper(function, role, sites))
     return tuple(helpers), tuple(notes)

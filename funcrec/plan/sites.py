@@ -21,6 +21,7 @@ class Role(IntEnum):
     GOEXIT = 5  # the goroutine ends: every frame it still has is gone
     FATAL = 6  # the process dies of a panic of this goroutine
     START = 7  # a program image begins in this process: goroutines and frames known before belong to another one
+    FAULT = 8  # an instruction faults: exits just told of frames that the hit's frame lies within are taken back
 
 
 class Edge(IntFlag):
@@ -36,6 +37,7 @@ class SiteKind(StrEnum):
 
     EMULATED = "emulated"  # the kernel emulates it: jcc, jmp, call, push, nop
     STEPPED = "stepped"  # single-stepped out of line: many times dearer on virtual machines
+    CHAINED = "chained"  # no probe of its own: what another site's hit tells besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,14 @@ class ProbeSite:
 
     Attributes:
         function: index into `ProbePlan.functions`.
-        address: virtual address as linked (before any load bias).
+        address: virtual address as linked (before any load bias); of a chained exit the return address in its function
+            at which a callee's exit ends it too, or that of the entry site before it, whose hit is both.
         offset: offset in the file, what the kernel takes.
         role: what a hit means.
         edge: for a conditional jump, the outcomes that count.
         condition: x86 condition code 0..15 of a conditional jump, -1 for other instructions.
         sp_delta: bytes to add to SP at the site to get SP at function entry (where it points at the return address).
-        kind: emulated or stepped.
+        kind: emulated, stepped or chained.
         instruction: disassembly text, for `list -v`.
         why: why this instruction was chosen, for `list -v`.
         arguments_intact: False at an entry or point where registers of arguments may have changed since the entry.

@@ -62,7 +62,7 @@ def locate(elf: ElfFile, release: tuple[int, int, int]) -> Tables:
         )
     data, address = found
     nfunc, nfiles, _, *offsets = struct.unpack_from(f"<{_HEADER_WORDS}Q", data, 8)
-    text_start = int(elf.words_at(address + 24, 1)[0])
+    text_start = int(next(iter(elf.words_at(address + 24, 1)), 0))
     module = _module_words(elf, address, address + offsets[0])
     if module is not None:
         text, etext = int(module[_TEXT]), int(module[_ETEXT])

@@ -28,7 +28,7 @@ class CodeSite:
 
     Attributes:
         address: as linked.
-        role: `entry`, `exit`, `point` (both at once) or `call` (see `calls_of`).
+        role: `entry`, `exit`, `point` (both at once), `call` (see `calls_of`), `chain` or `twin` (see `plan.exits`).
         edge: bits 1 (falls through) and 2 (is taken): outcomes of a conditional jump that count; 3 otherwise.
         condition: x86 condition code of a conditional jump, -1 for other instructions.
         sp_delta: bytes from SP at the site up to SP at function entry.
@@ -262,12 +262,19 @@ def _site(
     edge: int = _ALWAYS,
     intact: bool = True,
 ) -> CodeSite:
+    return code_site(instruction, role, edge, context.frame_size(instruction.ip), why, intact=intact)
+
+
+def code_site(
+    instruction: Instruction, role: str, edge: int, sp_delta: int, why: str, *, intact: bool = True
+) -> CodeSite:
+    """A site at an instruction; the other arguments as in `CodeSite`."""
     return CodeSite(
         address=instruction.ip,
         role=role,
         edge=edge,
         condition=condition_code(instruction),
-        sp_delta=context.frame_size(instruction.ip),
+        sp_delta=sp_delta,
         emulated=is_emulated(instruction),
         arguments_intact=intact,
         instruction=_FORMATTER.format(instruction),
