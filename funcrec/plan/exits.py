@@ -1,0 +1,168 @@
+"""Which exits are seen at emulated instructions, which by a chain through a callee, and which at the RET. Pure.
+
+Works on whole selections, since a chain needs to know which callees are recorded.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from funcrec.target.effects import Rule
+from funcrec.target.executable import Executable, Function
+from funcrec.target.exits import ExitReader, FunctionExits
+from funcrec.target.tails import ALWAYS, Return, TailSite
+from funcrec.target.text import CodeSite, code_site
+
+MAX_CHAIN = 14  # frames that one hit may end; the kernel's own bound, bpf/chain.h, lies above
+
+
+class ExitMode(StrEnum):
+    """How the ends of calls are observed."""
+
+    RET = "ret"  # at every RET
+    AUTO = "auto"  # at the last emulated instruction before it, where that is proven exact
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A function that is going to be recorded.
+
+    Attributes:
+        function: it.
+        sites: entry, RETs and jumps out.
+        keep_returns: its results are wanted, so its RETs stay as they are.
+    """
+
+    function: Function
+    sites: tuple[CodeSite, ...]
+    keep_returns: bool = False
+
+
+def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule) -> list[tuple[CodeSite, ...]]:
+    """Replace RETs by cheaper sites wherever every return is proven to be seen exactly once.
+
+    Args:
+        executable: the program.
+        candidates: all functions to be recorded.
+        allowed: what may happen between a site and its RET.
+
+    Returns:
+        The sites of every candidate, in its order. Role `chain`: no probe; a callee's exit with that return address
+        (`address`) ends the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either; the
+        entry site before it is also this exit.
+    """
+    reader = ExitReader(executable, allowed)
+    exits: dict[int, FunctionExits] = {}
+    for candidate in candidates:
+        found = reader.read(candidate.function)
+        if found is not None:
+            exits[candidate.function.address] = found
+    kept = {candidate.function.address for candidate in candidates if candidate.keep_returns}
+    chained = _chains({address: found for address, found in exits.items() if address not in kept}, exits)
+    names = executable.functions.names
+    described = {address: names[int(executable.functions.addresses.searchsorted(address))] for address in exits}
+    return [
+        tuple(_sites(candidate, exits.get(candidate.function.address), chained, described)) for candidate in candidates
+    ]
+
+
+def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:
+    """Return addresses at which a callee's exit ends its caller as well.
+
+    A cascade must be finite and short: `return f(n-1)` would end as many frames as the recursion is deep, so a chain
+    that closes a cycle of functions, or makes a cascade of more than MAX_CHAIN frames, is left to a probe.
+    """
+    wanted: dict[int, list[tuple[int, int]]] = {}  # caller -> (callee, return address)
+    for address, found in callers.items():
+        links = [
+            (one.callee, one.head.instruction.ip)
+            for one in found.returns
+            if one.callee and one.head is not None and one.callee in callees and callees[one.callee].returns_only
+        ]
+        if links:
+            wanted[address] = links
+    chained: set[int] = set()
+    length: dict[int, int] = {}  # frames that end with a frame of the function, at most, itself not counted
+    for address in wanted:
+        _settle(address, wanted, length, chained)
+    return chained
+
+
+def _settle(start: int, wanted: Mapping[int, list[tuple[int, int]]], length: dict[int, int], chained: set[int]) -> None:
+    """Depth first, callees before callers, without recursion: call chains can be long."""
+    if start in length:
+        return
+    pending: list[tuple[int, Iterator[tuple[int, int]]]] = [(start, iter(wanted.get(start, ())))]
+    active = {start: 0}
+    while pending:
+        address, links = pending[-1]
+        for callee, back in links:
+            if callee in active:
+                continue  # a cycle
+            if callee not in length:
+                pending.append((callee, iter(wanted.get(callee, ()))))
+                active[callee] = 0
+                # Looked at again once the callee is settled.
+                pending[-2] = (address, _again((callee, back), links))
+                break
+            if length[callee] < MAX_CHAIN:
+                chained.add(back)
+                active[address] = max(active[address], length[callee] + 1)
+        else:
+            pending.pop()
+            length[address] = active.pop(address)
+
+
+def _again(first: tuple[int, int], rest: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    yield first
+    yield from rest
+
+
+def _sites(
+    candidate: Candidate, exits: FunctionExits | None, chained: set[int], names: Mapping[int, str]
+) -> list[CodeSite]:
+    if exits is None or candidate.keep_returns or all(site.role != "exit" for site in candidate.sites):
+        why = "return; results are read there" if candidate.keep_returns else "return; paths to it are not known"
+        return [replace(site, why=why) if site.why == "return" else site for site in candidate.sites]
+    entry = next(site for site in candidate.sites if site.role == "entry")
+    seen: dict[int, tuple[TailSite, str]] = {}
+    others = [site for site in candidate.sites if site.role == "exit" and site.why != "return"]
+    for one in exits.returns:
+        for tail, why in _seen(one, chained, entry):
+            before = seen.get(tail.instruction.ip)
+            if before is not None:  # both outcomes of one jump lead to returns
+                rule = max(tail.rule, before[0].rule)
+                tail, why = TailSite(tail.instruction, tail.edge | before[0].edge, tail.sp_delta, rule), before[1]
+            seen[tail.instruction.ip] = (tail, why)
+    for one in exits.returns:
+        if one.head is not None and one.head.instruction.ip in chained:
+            why = f"the exit of {names[one.callee]} ends it too"
+            others.append(code_site(one.head.instruction, "chain", ALWAYS, one.head.sp_delta, why))
+    merged = _merge_entry(entry, seen.pop(entry.address, None))
+    others += [code_site(tail.instruction, "exit", tail.edge, tail.sp_delta, why) for tail, why in seen.values()]
+    return [*merged, *sorted(others, key=lambda site: site.address)]
+
+
+def _seen(one: Return, chained: set[int], entry: CodeSite) -> Iterator[tuple[TailSite, str]]:
+    """The probes for one RET, and why there."""
+    yield from ((site, f"last emulated one before the return at {one.instruction.ip:#x}") for site in one.sites)
+    if one.head is None:
+        return
+    if one.head.instruction.ip in chained:
+        yield from ((site, f"last emulated one before the return at {one.instruction.ip:#x}") for site in one.joins)
+        return
+    at_entry = one.head.instruction.ip == entry.address
+    alone = not one.sites and not at_entry
+    where = one.instruction if alone else one.head.instruction
+    tail = TailSite(where, one.head.edge, 0 if alone else one.head.sp_delta, one.head.rule)
+    yield tail, f"return; its code begins behind {one.why}" if alone else f"head of a return behind {one.why}"
+
+
+def _merge_entry(entry: CodeSite, exit_: tuple[TailSite, str] | None) -> list[CodeSite]:
+    """The entry, and the exit at the same address if there is one: a single probe must tell both."""
+    if exit_ is None:
+        return [entry]
+    tail, why = exit_
+    if tail.edge == entry.edge and tail.rule < Rule.MEMORY:
+        return [replace(entry, role="point", why=f"{entry.why}; every call returns straight from here")]
+    return [entry, code_site(tail.instruction, "twin", tail.edge, tail.sp_delta, why)]
