@@ -166,7 +166,7 @@ def random_tree_events(
     rng: random.Random, size: int, *, functions: int = 3, goroutines: int = 3, panics: float = 0.02, pid: int = 100
 ) -> list[Event]:
     """Events of well-formed random calls in several goroutines, in time order."""
-    _, states = standard_sites(functions)
+    sites, states = standard_sites(functions)
     events: list[Event] = []
     frames: dict[int, list[tuple[int, int]]] = {goid: [] for goid in range(1, goroutines + 1)}
     time_ns = 1000
@@ -178,7 +178,8 @@ def random_tree_events(
         dice = rng.random()
 
         def hit(site: int, depth: int, goid: int = goid, time_ns: int = time_ns) -> None:
-            events.append(Event(time_ns, site, depth, goid, pid, tid=pid + goid % 2, caller=rng.randrange(3)))
+            caller = rng.randrange(3) if sites[site].role in (SiteRole.ENTRY, SiteRole.POINT) else 0
+            events.append(Event(time_ns, site, depth, goid, pid, tid=pid + goid % 2, caller=caller))
 
         if open_frames and dice < panics:
             keep = rng.randrange(len(open_frames))

@@ -1,7 +1,7 @@
 """Every filter as a mask over the calls of a trace; filters combine with `and`, in any order."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -53,6 +53,14 @@ class Selection:
     def is_everything(self) -> bool:
         """True when no call is left out."""
         return len(self) == len(self.calls)
+
+    def first(self, count: int | None) -> "Selection":
+        """Return the first calls only; all when count is None."""
+        if count is None or count >= len(self):
+            return self
+        mask = np.zeros(len(self.calls), dtype=bool)
+        mask[self.rows[:count]] = True
+        return replace(self, mask=mask)
 
     def __len__(self) -> int:
         return len(self.rows)

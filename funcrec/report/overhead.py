@@ -29,8 +29,13 @@ def site_costs(trace: "Trace") -> Costs:
 
 
 def total_cost_ns(trace: "Trace") -> int:
-    """Return the estimated cost of all recorded hits, 0 when none was measured."""
-    return round(float(site_costs(trace) @ trace.site_hits)) if trace.sites else 0
+    """Return the estimated cost of all hits, those that gave no event too; 0 when it was not measured."""
+    hits = trace.site_hits.astype(np.float64)
+    if trace.closing is not None:
+        for site, count in trace.closing.site_hits.items():
+            if site < len(hits):
+                hits[site] = max(hits[site], count)
+    return round(float(site_costs(trace) @ hits))
 
 
 def without_overhead(trace: "Trace") -> Calls:

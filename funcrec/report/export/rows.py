@@ -3,10 +3,11 @@
 `id` is the call's number in the whole trace, whatever the filters; `parent` is the nearest caller that is shown.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
 from funcrec.report.labels import caller_names, function_names
-from funcrec.report.request import Format, Names
+from funcrec.report.request import Format, Names, OutputRequest
 from funcrec.report.text import Output
-from funcrec.report.views.table import csv_text, json_text
+from funcrec.report.views.table import Column, Row, choose_columns, csv_text, json_text, sort_rows, write_rows
 
 _SITE_KEYS = ("caller", "caller_offset", "file", "line")
 KEYS = (
@@ -49,6 +50,21 @@ def write_calls(output: Output, selection: Selection, form: Format, names: Names
         output.write(end)
     elif form == Format.JSON:
         output.write("[]\n")
+
+
+def write_chosen(output: Output, selection: Selection, request: OutputRequest) -> None:
+    """Write the calls with the columns, order and number that were asked for.
+
+    Raises:
+        UsageError: an unknown column.
+        TraceError: values cannot be read.
+    """
+    available = [Column(key) for key in KEYS]
+    columns = choose_columns(request.fields, available, KEYS)
+    rows: Iterable[Row] = CallRows(selection, request.names).dicts(selection.rows)
+    if request.sort is not None:
+        rows = sort_rows(rows, request.sort, available)
+    write_rows(output, columns, list(islice(rows, request.top)), request.format)
 
 
 def call_values(selection: Selection, rows: Rows) -> Values | None:

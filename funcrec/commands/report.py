@@ -1,0 +1,64 @@
+"""`funcrec report`: the call graph of a trace, or one record per call."""
+
+from typing import TYPE_CHECKING
+
+from funcrec.commands.options import FilterRequest, InputOption, OptionalFiles, OutputRequest, input_files, shared, warn
+from funcrec.errors import ExitCode
+from funcrec.report.request import Format
+
+if TYPE_CHECKING:
+    from funcrec.report.filters import Selection
+    from funcrec.report.text import Output
+
+
+@shared
+def command(
+    filters: FilterRequest,
+    output: OutputRequest,
+    files: OptionalFiles = None,
+    more: InputOption = None,
+) -> int:
+    """Call graph in time order; several traces one after the other.
+
+    Each line: seconds since the start, duration with a mark for slow, goroutine, function, file and line of the call.
+    How a call ended is said unless it returned: panicked, goexit, open (at the end of the trace), lost (an event of it
+    is missing).
+
+      funcrec report trace.zst --min 1ms
+
+      funcrec report trace.zst -F 'main.(*API).*' -D 3 -r 10%~20%
+
+      funcrec report trace.zst --where 'func =~ "db.*" and dur > 5ms' --format jsonl
+    """
+    from funcrec.report.filters import select
+    from funcrec.report.recording import Trace
+    from funcrec.report.text import Output
+
+    incomplete = False
+    with Output(output) as out:
+        for number, file in enumerate(input_files(files, more)):
+            trace = Trace(file)
+            selection = select(trace, filters)
+            if number and output.format == Format.TEXT:
+                out.line()
+            _write(out, selection, output)
+            if len(selection) == 0:
+                warn(f"0 of {len(selection.calls)} calls match in {file}")
+            if trace.damage is not None:
+                warn(f"{file} is damaged, what is intact is shown: {trace.damage}")
+            if trace.lost_events:
+                warn(f"{trace.lost_events} events were lost while {file} was recorded")
+            incomplete |= trace.damage is not None or trace.lost_events > 0
+    return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)
+
+
+def _write(out: "Output", selection: "Selection", output: OutputRequest) -> None:
+    from funcrec.report.export.rows import write_calls, write_chosen
+    from funcrec.report.views.callgraph import write_callgraph
+
+    if output.format == Format.TEXT:
+        write_callgraph(out, selection.first(output.top), output)
+    elif output.fields is not None or output.sort is not None:
+        write_chosen(out, selection, output)
+    else:
+        write_calls(out, selection.first(output.top), output.format, output.names)

@@ -1,0 +1,223 @@
+"""The call graph in time order: one line for a leaf call, `{ }` around what a call called.
+
+The left part of a line (time, duration, goroutine) is made of numpy columns, the right part looked up by what the line
+looks like, so that a line costs little more than joining two pieces.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.errors import UsageError
+from funcrec.report.calls import State
+from funcrec.report.export.rows import call_values
+from funcrec.report.filters import Selection
+from funcrec.report.grouping import encode
+from funcrec.report.request import OutputRequest
+from funcrec.report.text import Output
+from funcrec.report.views import digits
+from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, value_formatter
+from funcrec.report.views.heading import heading
+from funcrec.report.views.lines import Index, LineKind, Lines, call_lines
+from funcrec.report.views.notes import add_notes
+from funcrec.report.views.table import Column, choose_columns
+
+FIELDS = (Column("seconds"), Column("duration"), Column("goid"), Column("caller"))
+CHUNK = 16_384  # lines made at once, so that the first ones appear early
+_SYSTEM = ("", " g0", " sig")
+Bytes = NDArray[np.uint8]
+
+
+def write_callgraph(output: Output, selection: Selection, request: OutputRequest) -> None:
+    """Write heading and lines.
+
+    Raises:
+        UsageError: an unknown field, or an order other than that of time.
+        TraceError: values cannot be read.
+    """
+    if request.sort is not None:
+        raise UsageError(
+            "the call graph is in time order", remedy="sort rows with --format csv, or functions with stat"
+        )
+    fields = {column.key for column in choose_columns(request.fields, FIELDS, [column.key for column in FIELDS])}
+    palette = output.palette
+    legend = "  ".join(f"{mark} {_limit(limit)}" for limit, mark in digits.MARKS)
+    for line in [*heading(selection), f"marks: {legend}  > still running", ""]:
+        output.line(palette.paint(f"# {line}".rstrip(), palette.dim))
+    _Writer(output, selection, request, fields).write()
+
+
+def _limit(ns: int) -> str:
+    return f">{ns // 1000}us" if ns < 10**6 else f">{ns // 10**6}ms" if ns < 10**9 else ">1s"
+
+
+class _Writer:
+    def __init__(self, output: Output, selection: Selection, request: OutputRequest, fields: set[str]) -> None:
+        self.output, self.selection, self.calls = output, selection, selection.calls
+        self.bodies = Bodies(selection, request, output.palette, callers="caller" in fields)
+        self.format_values = value_formatter(selection)
+        lines = call_lines(selection)
+        self.labels, self.label_of = _goroutine_labels(selection)
+        self.lines, self.notes, self.note_rows = add_notes(selection, lines, request)
+        self.columns = _Columns(self.lines, selection, fields, output.palette.enabled)
+        if "goid" not in fields:
+            self.labels = self.labels[:, :0]
+
+    def write(self) -> None:
+        title = self.columns.title() + ("goid".ljust(width) if (width := self.labels.shape[1]) else "")
+        title += "function".ljust(CALLER_COLUMN) + "called at"
+        self.output.line(self.output.palette.paint("#" + title[1:], self.output.palette.dim))
+        switches = self._switches()
+        for first in range(0, len(self.lines), CHUNK):
+            at = slice(first, first + CHUNK)
+            pieces = self._bodies(at)
+            for line in np.flatnonzero(switches[at]).tolist():
+                pieces[line] += b"\n"  # a blank line where another goroutine goes on
+            joined: list[bytes] = [b""] * (2 * len(pieces))
+            joined[::2] = self._prefixes(at)
+            joined[1::2] = pieces
+            self.output.write_bytes(b"".join(joined))
+            if first == 0:
+                self.output.flush()
+
+    def _goroutines(self, at: slice) -> Index:
+        """Number of the goroutine label of each line, 0 for none."""
+        row = self.lines.row[at]
+        notes = self.lines.kind[at] == LineKind.NOTE
+        if notes.any():
+            row = np.where(notes, self.note_rows[np.where(notes, row, 0)], row)
+        return np.where(row >= 0, self.label_of[row], 0)
+
+    def _switches(self) -> NDArray[np.bool_]:
+        """Lines after which another goroutine goes on; none at all where that is nearly everywhere."""
+        label = self._goroutines(slice(None))
+        switches = np.zeros(len(label), dtype=bool)
+        switches[:-1] = label[1:] // len(_SYSTEM) != label[:-1] // len(_SYSTEM)
+        if np.count_nonzero(switches) * 2 > len(label) > 64:
+            switches[:] = False
+        return switches
+
+    def _prefixes(self, at: slice) -> list[bytes]:
+        fields = self.columns.make(at)
+        label = self.labels[self._goroutines(at)]
+        matrix = np.concatenate((fields, label), axis=1)
+        if matrix.shape[1] == 0:
+            return [b""] * len(matrix)
+        prefixes: list[bytes] = matrix.view(f"S{matrix.shape[1]}")[:, 0].tolist()
+        return prefixes
+
+    def _bodies(self, at: slice) -> list[bytes]:
+        row, kind = self.lines.row[at], self.lines.kind[at]
+        notes = np.flatnonzero(kind == LineKind.NOTE)
+        of = np.where(kind == LineKind.NOTE, 0, row)
+        calls = self.calls
+        keys = line_keys(calls.function[of], calls.caller[of], self.lines.level[of], kind, calls.state[of]).tolist()
+        if len(notes):
+            skip = set(notes.tolist())
+            pieces = [b"" if line in skip else self.bodies[key] for line, key in enumerate(keys)]
+            for line in notes.tolist():
+                pieces[line] = self._note(int(row[line]))
+        else:
+            pieces = list(map(self.bodies.__getitem__, keys))
+        if self.format_values is not None:
+            self._add_values(pieces, keys, row, kind)
+        return pieces
+
+    def _note(self, number: int) -> bytes:
+        palette = self.output.palette
+        style = palette.red if self.note_rows[number] < 0 else palette.dim
+        return (palette.paint(self.notes[number], style) + "\n").encode("utf-8", "backslashreplace")
+
+    def _add_values(self, pieces: list[bytes], keys: list[int], row: Index, kind: NDArray[np.uint8]) -> None:
+        """Replace the lines of calls with values."""
+        at = np.flatnonzero(kind != LineKind.NOTE)
+        values = call_values(self.selection, row[at])
+        if values is None or self.format_values is None:
+            return
+        for line, (arguments, results) in zip(at.tolist(), values, strict=True):
+            if arguments or results:
+                pieces[line] = self.bodies.text(keys[line], *self.format_values(arguments, results))
+
+
+class _Columns:
+    """Elapsed time and duration of lines as bytes."""
+
+    def __init__(self, lines: Lines, selection: Selection, fields: set[str], color: bool) -> None:
+        self.fields = fields
+        self.lines, self.calls, self.start_ns = lines, selection.calls, selection.trace.start_ns
+        self.end_ns = int(lines.time_ns.max(initial=self.start_ns))
+        self.elapsed = digits.seconds_width(self.end_ns - self.start_ns)
+        self.duration = digits.duration_width(self.end_ns - self.start_ns)
+        self.color = color
+        marks = [" ", *(mark for _, mark in digits.MARKS), ">"]
+        self.marks = np.frombuffer("".join(marks).encode(), dtype=np.uint8)
+        styles = [39, 39, 39, 33, 31, 31, 31, 35]  # default, yellow, red, magenta
+        table = "".join(f"\x1b[{style}m" for style in styles).encode()
+        self.styles = np.frombuffer(table, dtype=np.uint8).reshape(len(styles), -1)
+
+    def make(self, at: slice) -> Bytes:
+        """Return the columns of some lines: (k, width) bytes."""
+        lines, calls = self.lines, self.calls
+        kind, time_ns = lines.kind[at], lines.time_ns[at]
+        row = np.where(kind == LineKind.NOTE, 0, lines.row[at])
+        duration, known = self._durations(row, kind)
+        running = known & (calls.state[row] == State.OPEN) if len(calls) else known
+        mark = np.where(running, len(self.marks) - 1, digits.mark_of(duration))
+        parts = [np.empty((len(row), 0), dtype=np.uint8)]
+        if "seconds" in self.fields:
+            elapsed = np.empty((len(row), self.elapsed), dtype=np.uint8)
+            digits.put_seconds(elapsed, np.maximum(time_ns - self.start_ns, 0))
+            parts += self._styled(_constant(b"\x1b[2m", len(row)), elapsed)
+        if "duration" in self.fields:
+            field = np.empty((len(row), self.duration + 2), dtype=np.uint8)
+            field[:, 0], field[:, 1] = self.marks[mark], 32
+            digits.put_durations(field[:, 2:], duration)
+            field[~known] = 32
+            parts += self._styled(self.styles[mark], field)
+        return np.concatenate(parts, axis=1)
+
+    def title(self) -> str:
+        """Return the heading of the columns."""
+        title = f"{'seconds':>{self.elapsed}}  " if "seconds" in self.fields else ""
+        return title + (f"{'duration':>{self.duration + 2}}  " if "duration" in self.fields else "")
+
+    def _styled(self, style: Bytes, field: Bytes) -> list[Bytes]:
+        gap = _constant(b"  ", len(field))
+        return [style, field, _constant(b"\x1b[0m", len(field)), gap] if self.color else [field, gap]
+
+    def _durations(self, row: Index, kind: NDArray[np.uint8]) -> tuple[Index, NDArray[np.bool_]]:
+        calls = self.calls
+        if len(calls) == 0:
+            return np.zeros(len(row), dtype=np.int64), np.zeros(len(row), dtype=bool)
+        is_open = calls.state[row] == State.OPEN
+        end_ns = np.where(is_open, self.end_ns, calls.end_ns[row])
+        known = (end_ns >= 0) & ((kind == LineKind.LEAF) | (kind == LineKind.END))
+        return np.where(known, np.maximum(end_ns - calls.start_ns[row], 0), 0), known
+
+
+def _constant(text: bytes, count: int) -> Bytes:
+    return np.broadcast_to(np.frombuffer(text, dtype=np.uint8), (count, len(text)))
+
+
+def _goroutine_labels(selection: Selection) -> tuple[Bytes, Index]:
+    """Texts `[  7]`, one for each goroutine and stack shown (label 0 is blank), and the label of each call.
+
+    Labels of one goroutine follow each other in a group of len(_SYSTEM).
+    """
+    calls, rows = selection.calls, selection.rows
+    process, pids = encode(calls.pid[rows])
+    goroutine, goids = encode(calls.goid[rows])
+    both, pairs = encode(process * max(len(goids), 1) + goroutine)
+    kinds = len(_SYSTEM)
+    label_of = np.zeros(len(calls), dtype=np.int64)
+    label_of[rows] = (both + 1) * kinds + np.minimum(calls.stack[rows] & np.uint64(3), kinds - 1).astype(np.int64)
+    digits_goid = len(str(max(goids.tolist(), default=0)))
+    has_system = bool((calls.stack[rows] != 0).any())
+    texts = [""] * kinds
+    for pair in pairs.tolist():
+        pid, goid = int(pids[pair // len(goids)]), int(goids[pair % len(goids)])
+        process_text = f"{pid:>7} " if len(pids) > 1 else ""
+        name = str(goid) if goid else "-"
+        texts += [f"{process_text}[{name:>{digits_goid}}{suffix if has_system else ''}]" for suffix in _SYSTEM]
+    width = max(len(text) for text in (*texts, "goid")) + 2
+    table = np.frombuffer("".join(text.ljust(width) for text in texts).encode(), dtype=np.uint8)
+    return table.reshape(len(texts), width), label_of

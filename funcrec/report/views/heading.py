@@ -1,0 +1,79 @@
+"""The `#` lines above the call graph and `info`: what was recorded, where, and what is missing."""
+
+import shlex
+from datetime import UTC, datetime
+
+from funcrec.report.filters import Selection
+from funcrec.report.overhead import total_cost_ns
+from funcrec.report.recording import Trace
+from funcrec.report.request import Overhead
+from funcrec.report.text import printable
+from funcrec.units import format_count, format_duration
+
+
+def loss_text(trace: Trace) -> str:
+    """`lost: 0`, also when nothing was: the line that every view shows."""
+    text = f"lost: {format_count(trace.lost_events)}"
+    if trace.lost_events:
+        text += " events"
+    if trace.lost_values:
+        text += f", and {format_count(trace.lost_values)} values of recorded calls"
+    return text
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 call`, `1 234 calls`."""
+    return f"{format_count(n)} {noun}" if n == 1 else f"{format_count(n)} {noun}s"
+
+
+def recorded_text(trace: Trace) -> str:
+    """Program, Go version and host on one line."""
+    target, host = trace.header.target, trace.header.host
+    seconds = trace.header.clock.realtime_ns // 10**9
+    try:
+        when = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        when = "at an unknown time"
+    system = " ".join(str(host[key]) for key in ("os", "kernel", "machine") if host.get(key))
+    program = str(target.get("path", "")) or "unknown program"
+    parts = [program, str(target.get("go_version", "")), f"recorded {when} on {host.get('hostname', 'unknown host')}"]
+    parts += [system, f"{host['cpus']} CPUs" if host.get("cpus") else ""]
+    return printable(", ".join(part for part in parts if part))
+
+
+def command_text(trace: Trace) -> str:
+    """The recording command line, ready to paste."""
+    return printable(shlex.join(trace.header.argv))
+
+
+def cost_text(selection: Selection) -> str:
+    """What the probes themselves cost, and what became of it."""
+    trace, calls = selection.trace, selection.calls
+    cost = total_cost_ns(trace)
+    if not cost:
+        return "probe cost: not measured, it is part of the durations"
+    raw = trace.table()
+    outermost = (raw.depth == 0) & (raw.end_ns >= 0)
+    busy = int((raw.end_ns[outermost] - raw.start_ns[outermost]).sum())
+    share = f", {100 * cost / busy:.0f} % of the time in recorded calls" if busy > 0 and cost <= busy else ""
+    kept = selection.request.overhead == Overhead.KEEP
+    fate = "part of the durations (--overhead subtract)" if kept else "taken out of the durations"
+    per_hit = " and ".join(
+        f"{format_duration(ns)} a hit ({kind})" for kind, ns in trace.header.probe_cost_ns.items() if ns > 0
+    )
+    del calls
+    return f"probe cost: {format_duration(cost)}{share}, {fate}; {per_hit}"
+
+
+def heading(selection: Selection) -> list[str]:
+    """Lines without `# `: file and counts, program and host, command, probe cost, loss, damage."""
+    trace = selection.trace
+    calls = len(trace.table())
+    shown = counted(calls, "call") if selection.is_everything else f"{format_count(len(selection))} of {calls} calls"
+    events = f"{counted(trace.events, 'event')}"
+    length = format_duration(trace.end_ns - trace.start_ns)
+    lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
+    lines += [cost_text(selection), loss_text(trace)]
+    if trace.damage is not None:
+        lines.append(f"damaged: {printable(trace.damage)}")
+    return lines

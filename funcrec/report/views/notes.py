@@ -1,0 +1,82 @@
+"""Lines of a call graph that are not calls: losses at their place, and who started a goroutine."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funcrec.report.filters import Selection
+from funcrec.report.labels import caller_names, function_names
+from funcrec.report.request import OutputRequest
+from funcrec.report.text import printable
+from funcrec.report.views.heading import counted
+from funcrec.report.views.lines import Index, Lines
+from funcrec.trace.records import GoroutineRecord, LostRecord
+from funcrec.units import format_duration
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+
+def add_notes(selection: Selection, lines: Lines, output: OutputRequest) -> tuple[Lines, list[str], Index]:
+    """Return the lines with notes among them, the text of each note, and the row it belongs to (-1: to none)."""
+    notes: list[tuple[int, int, str, int]] = []  # line it stands before, time, text, row
+    for record in selection.trace.lost if len(lines) else []:
+        place = int(np.searchsorted(lines.time_ns, record.first_ns))
+        notes.append((place, record.first_ns, _loss(selection.trace, record, output), -1))
+    notes += _starts(selection, lines, output)
+    notes.sort(key=lambda note: note[:2])
+    numbers = np.array([(place, time_ns, row) for place, time_ns, _, row in notes], dtype=np.int64).reshape(-1, 3)
+    return lines.with_notes(numbers[:, 0], numbers[:, 1]), [text for _, _, text, _ in notes], numbers[:, 2]
+
+
+def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
+    what = "event" if record.kind == "events" else "value"
+    text = f"------- {counted(record.count, what)} lost here"
+    if record.last_ns > record.first_ns:
+        text += f", within {format_duration(record.last_ns - record.first_ns)}"
+    by_function: dict[str, int] = {}
+    names = function_names(trace, output.names)
+    for site, count in record.by_site.items():
+        name = names[trace.sites[site].function] if site < len(trace.sites) else "?"
+        by_function[name] = by_function.get(name, 0) + count
+    most = sorted(by_function.items(), key=lambda item: (-item[1], item[0]))
+    if most:
+        listed = ", ".join(f"{printable(name)} {count}" for name, count in most[:3])
+        text += f": {listed}" + (f" and {len(most) - 3} more functions" if len(most) > 3 else "")
+    return text + " -------"
+
+
+def _starts(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
+    """A note before the first line of each goroutine whose creator is known."""
+    known = {(facts.pid, facts.goid): facts for facts in selection.trace.goroutines if facts.parent or facts.created_at}
+    if not known or len(lines) == 0:
+        return []
+    calls = selection.calls
+    first_rows = _first_of_each(calls.pid[lines.row], calls.goid[lines.row])
+    notes = []
+    for at in first_rows.tolist():
+        row = int(lines.row[at])
+        facts = known.get((int(calls.pid[row]), int(calls.goid[row])))
+        if facts is not None:
+            notes.append((at, int(lines.time_ns[at]), _start(selection.trace, facts, output), row))
+    return notes
+
+
+def _first_of_each(pid: "np.typing.NDArray[np.uint32]", goid: "np.typing.NDArray[np.uint64]") -> Index:
+    """Positions where a (pid, goid) appears for the first time."""
+    by_goroutine = np.lexsort((goid, pid))  # stable: equal ones keep their order
+    pid, goid = pid[by_goroutine], goid[by_goroutine]
+    new = np.ones(len(pid), dtype=bool)
+    new[1:] = (pid[1:] != pid[:-1]) | (goid[1:] != goid[:-1])
+    return np.sort(by_goroutine[new])
+
+
+def _start(trace: "Trace", facts: GoroutineRecord, output: OutputRequest) -> str:
+    by = f" by [{facts.parent}]" if facts.parent else ""
+    text = f"started{by}"
+    if 0 < facts.created_at <= len(trace.call_sites):
+        site = trace.call_sites[facts.created_at - 1]
+        name = caller_names(trace, output.names)[facts.created_at]
+        where = f"{site.file if output.srcline else site.file.rpartition('/')[2]}:{site.line}" if site.file else ""
+        text += printable(" in " + ", ".join(part for part in (name, where) if part))
+    return text + (f", runs {printable(facts.entry)}" if facts.entry else "")
