@@ -89,6 +89,7 @@ class PlannedFunction:
         index: its number in `Executable.functions`.
         patterns: indexes of all -u patterns that name it: values may have been asked for in any of them.
         roots: indexes of all ROOT patterns that name it.
+        ends_callers: some caller does nothing but return after a call of it, and its exit is seen here.
     """
 
     name: str
@@ -103,6 +104,7 @@ class PlannedFunction:
     index: int = -1
     patterns: tuple[int, ...] = ()
     roots: tuple[int, ...] = ()
+    ends_callers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

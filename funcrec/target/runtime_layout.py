@@ -1,8 +1,8 @@
 """Offsets in the runtime's `g` and `m` structures, per Go version.
 
-The table was read from the DWARF of 1.19, 1.21-1.27 and checked on running programs; 1.18 and 1.20 from
-`runtime/runtime2.go`. It is the same on x86-64 and arm64, with -race and with every experiment. For a version newer
-than the table the offsets come from the program's own DWARF.
+The table was read from the DWARF of 1.19 and 1.21-1.27; it is the same on x86-64 and arm64, with -race and with every
+experiment. For 1.18 and 1.20, known from `runtime/runtime2.go` only, and for versions newer than the table the
+program's own DWARF is asked first.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ _LAYOUTS = {
     26: RuntimeLayout(goid=152, parent_goid=280, gopc=288, startpc=304, curg=184, gsignal=72),
     27: RuntimeLayout(goid=152, parent_goid=280, gopc=288, startpc=304, curg=184, gsignal=72),
 }
-OLDEST, NEWEST = (1, min(_LAYOUTS)), (1, max(_LAYOUTS))
+_READ_ONLY_IN_SOURCE = (18, 20)
+_OLDEST = (1, min(_LAYOUTS), 0)
 
 
 def runtime_layout(path: str, release: tuple[int, int, int]) -> RuntimeLayout:
@@ -54,16 +55,16 @@ def runtime_layout(path: str, release: tuple[int, int, int]) -> RuntimeLayout:
     Raises:
         TargetError: the version is older than 1.18, or newer than the table and the program has no DWARF.
     """
-    if release[0] == 1 and release[1] in _LAYOUTS:
-        return _LAYOUTS[release[1]]
-    if release[:2] < OLDEST:
-        raise TargetError(
-            f"{path} was built with Go {release[0]}.{release[1]}", remedy="build it with Go 1.18 or newer"
-        )
-    layout = layout_from_dwarf(path)
+    major, minor, _ = release
+    known = _LAYOUTS.get(minor) if major == 1 else None
+    if known is not None and minor not in _READ_ONLY_IN_SOURCE:
+        return known
+    if release < _OLDEST:
+        raise TargetError(f"{path} was built with Go {major}.{minor}", remedy="build it with Go 1.18 or newer")
+    layout = layout_from_dwarf(path) or known
     if layout is None:
         raise TargetError(
-            f"{path} was built with Go {release[0]}.{release[1]}, which is newer than this funcrec knows",
+            f"{path} was built with Go {major}.{minor}, which is newer than this funcrec knows",
             remedy="build it with debug information (without -ldflags=-w or -s), or upgrade funcrec",
         )
     return layout
