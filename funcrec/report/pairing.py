@@ -64,7 +64,6 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     columns: dict[str, NDArray[Any]] = {
         "start_ns": start_ns,
         "end_ns": end_ns,
-        "self_ns": self_times(start_ns, end_ns, frames.parent),
         "state": frames.state,
         "function": frames.function,
         "depth": frames.level.view(np.uint32),
@@ -77,6 +76,7 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
     # The table is as large as all that it is made of: let go of each column once its successor is there.
     del streams, frames, start_ns, end_ns, known, returned, doubtful, entry_event, exit_event
+    columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
     return _table(columns, *rest), hits
 
 
@@ -131,16 +131,18 @@ def _nesting(roles: NDArray[np.uint8], end: Index, point: NDArray[np.bool_]) -> 
     has the parent of the last first child before it.
     """
     m = len(end)
-    begun = np.cumsum((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT), dtype=np.int64)
-    begun_before_end = begun[end - 1] if m else end
+    small = len(roles) < 1 << 31
+    begun = np.cumsum((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT), dtype=np.int32 if small else np.int64)
+    begun_before_end = begun[end - 1].astype(np.int64) if m else end
     begun_before_end[point] = np.flatnonzero(point) + 1
     del begun
     ended = np.cumsum(np.bincount(begun_before_end, minlength=m + 1)[:m])
     level = (np.arange(m) - ended).astype(np.int32)
     first = np.zeros(m, dtype=bool)
     first[1:] = level[1:] == level[:-1] + 1
-    small = m == 0 or int(level.max()) < 1 << 16
-    by_level = np.argsort(level.astype(np.uint16) if small else level, kind="stable")
+    # Sixteen bits are sorted by counting.
+    shallow = m == 0 or int(level.max()) < 1 << 16
+    by_level = np.argsort(level.astype(np.uint16) if shallow else level, kind="stable")
     first_sorted = first[by_level]
     has_child = np.zeros(m, dtype=bool)
     has_child[:-1] = first[1:]
@@ -212,14 +214,20 @@ def _innermost_open(frames: _Frames, after: Index) -> Index:
 
 def self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
     """Return durations minus those of direct callees, as far as they lie inside; -1 where the end is unknown."""
-    m = len(parent)
     child = np.flatnonzero((parent >= 0) & (end_ns >= 0))
     above = parent[child]
-    inside = np.minimum(end_ns[child], end_ns[above]) - np.maximum(start_ns[child], start_ns[above])
+    inside = np.minimum(end_ns[child], end_ns[above])
+    inside -= np.maximum(start_ns[child], start_ns[above])
     np.maximum(inside, 0, out=inside)
+    del child
     # Weights are summed as doubles, exact up to 2**53 ns = 104 days inside one call.
-    children = np.bincount(above, weights=inside, minlength=m).astype(np.int64)
-    return np.where(end_ns >= 0, np.maximum(end_ns - start_ns - children, 0), -1)
+    callees = np.bincount(above, weights=inside, minlength=len(parent))
+    del above, inside
+    own = end_ns - start_ns
+    own -= callees.astype(np.int64)
+    np.maximum(own, 0, out=own)
+    own[end_ns < 0] = -1
+    return own
 
 
 def _table(
