@@ -19,6 +19,8 @@ COMMANDS: tuple[str, ...] = (
     "report",
     "stat",
     "hist",
+    "graph",
+    "export",
     "info",
     "doctor",
 )

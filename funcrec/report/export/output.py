@@ -4,36 +4,37 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from funcrec.errors import FuncrecError, UsageError
 
 
-def write(out: str, pieces: Iterable[bytes]) -> int:
-    """Write to a file, which appears only when it is complete, or to standard output for `-`.
+@contextmanager
+def opened(out: str) -> Iterator[BinaryIO]:
+    """Give a file to write to that appears as OUT when all went well; standard output for `-`.
 
     An existing file is replaced in one step. A symbolic link is never followed to a file; pipes and devices are
     written to as they are. Files get mode 0600, since values may be private, or keep the mode they had.
-
-    Returns:
-        Number of bytes written.
 
     Raises:
         UsageError: OUT is a symbolic link or a folder.
         FuncrecError: it cannot be written.
     """
     if out == "-":
-        return _stream(sys.stdout.buffer, pieces)
+        yield sys.stdout.buffer
+        return
     path = Path(out)
     try:
-        status = path.stat() if path.exists() else None
-        if status is not None and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        if path.exists() and not path.is_file() and not path.is_dir():
             with path.open("wb") as file:
-                return _stream(file, pieces)
+                yield file
+            return
         _check(path)
-        return _replace(path, pieces, 0o600 if status is None else stat.S_IMODE(status.st_mode))
+        with _replacement(path) as file:
+            yield file
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -49,25 +50,19 @@ def _check(path: Path) -> None:
         raise UsageError(f"{path} is a folder", remedy="name a file, such as out.json")
 
 
-def _stream(file: BinaryIO, pieces: Iterable[bytes]) -> int:
-    size = 0
-    for piece in pieces:
-        file.write(piece)
-        size += len(piece)
-    return size
-
-
-def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> int:
+@contextmanager
+def _replacement(path: Path) -> Iterator[BinaryIO]:
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            size = _stream(file, pieces)
+            yield file
             os.fchmod(file.fileno(), mode)
             _hand_over(file.fileno())
         os.replace(name, path)
-        return size
     except BaseException:
-        os.unlink(name)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.errors import HostError
-from funcrec.lang.names import display_name
 from funcrec.report.calls import State
 from funcrec.report.export.source import Source
+from funcrec.report.labels import function_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from funcrec.report.recording import Trace
 
 _ROWS = 1 << 17  # of a row group
 
@@ -104,9 +106,8 @@ def encode(source: Source) -> Iterator[bytes]:
     yield from sink.take()
 
 
-def part_name(source: Source) -> str:
+def part_name(trace: "Trace") -> str:
     """A file name within a dataset's folder that no other trace has: host and start."""
-    trace = source.trace
     host = re.sub(r"[^A-Za-z0-9.-]+", "-", str(trace.header.host.get("hostname", "")))[:64].strip(".-")
     return f"{host or 'host'}-{trace.header.clock.realtime_ns}.parquet"
 
@@ -118,7 +119,7 @@ class _Tables:
         self._arrow = arrow
         self._source = source
         trace = source.trace
-        self._functions = self._words([display_name(f.name) for f in trace.functions])
+        self._functions = self._words(function_names(trace, source.names))
         self._states = self._words([state.label for state in State])
         self._callers, self._caller_of = self._indexed([site.name for site in trace.call_sites])
         self._files, self._file_of = self._indexed([site.file for site in trace.call_sites])

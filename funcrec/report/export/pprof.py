@@ -7,7 +7,6 @@ zero; string 0 is empty. Cumulative numbers are pprof's to add up, so that only 
 import zlib
 from collections.abc import Iterator
 
-from funcrec.lang.names import display_name
 from funcrec.report.export import wire
 from funcrec.report.export.stacks import Stacks, merge
 from funcrec.report.export.timeline import Timeline
@@ -116,8 +115,9 @@ def _samples(timeline: Timeline, stacks: Stacks, strings: _Strings, locations: _
 
 def _functions(timeline: Timeline, strings: _Strings) -> bytes:
     rows = []
-    for number, function in enumerate(timeline.source.trace.functions):
-        name = strings(display_name(function.name))
+    named = zip(timeline.source.function_names, timeline.source.trace.functions, strict=True)
+    for number, (text, function) in enumerate(named):
+        name = strings(text)
         rows.append(
             wire.field(1, number + 1)
             + wire.field(2, name)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.lang.names import display_name
 from funcrec.report.calls import Calls
+from funcrec.report.labels import function_names
+from funcrec.report.request import Names
 from funcrec.report.text import printable
 
 if TYPE_CHECKING:
+    from funcrec.report.filters import Selection
     from funcrec.report.recording import Trace
 
 # Arguments and results of one call, in the JSON forms of the machine contract.
@@ -30,12 +32,23 @@ class Source:
         calls: all n calls of the trace.
         mask: bool[n], the calls to export.
         values: rows of `calls` -> one (arguments, results) pair each; None when the trace holds no values.
+        names: how functions are called.
     """
 
     trace: "Trace"
     calls: Calls
     mask: NDArray[np.bool_]
     values: Callable[[NDArray[np.int64]], list[Values]] | None = None
+    names: Names = Names.FULL
+
+    @classmethod
+    def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
+        """The calls that a selection shows."""
+        from funcrec.report.arguments import call_values, has_values
+
+        trace, calls = selection.trace, selection.calls
+        values = (lambda rows: call_values(trace, calls, rows)) if has_values(trace) else None
+        return cls(trace, calls, selection.mask, values, names)
 
     @property
     def lost_events(self) -> int:
@@ -45,7 +58,7 @@ class Source:
     @property
     def function_names(self) -> list[str]:
         """Names of the trace's functions in its order, for display."""
-        return [printable(display_name(function.name)) for function in self.trace.functions]
+        return [printable(name) for name in function_names(self.trace, self.names)]
 
     def where(self, caller: int) -> str:
         """`file:line` of a call site given as `Calls.caller` stores it (id + 1); "" when unknown."""

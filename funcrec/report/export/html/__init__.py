@@ -42,6 +42,7 @@ def encode(
     max_calls: int = DEFAULT_MAX_CALLS,
     by: str = "",
     buckets: Sequence[Groups] = (),
+    subtracted: bool = False,
 ) -> tuple[Iterator[bytes], list[str]]:
     """Make the page.
 
@@ -51,6 +52,7 @@ def encode(
         max_calls: keep at most so many calls of each, the longest; totals are of all calls all the same.
         by: what the calls are bucketed by, for people.
         buckets: for each trace its calls grouped by (function, bucket); none without buckets.
+        subtracted: durations are without the estimated cost of the probes.
 
     Returns:
         The file in pieces, and what was left out, one line each.
@@ -59,7 +61,7 @@ def encode(
     payloads = [
         payload(source, name, max_calls, part) for source, name, part in zip(sources, names, parts, strict=True)
     ]
-    facts: dict[str, object] = {"version": 1, "by": by, "edges": EDGES.tolist()}
+    facts: dict[str, object] = {"version": 1, "by": by, "subtracted": subtracted, "edges": EDGES.tolist()}
     facts["traces"] = [each.facts for each in payloads]
     if len(sources) == 2:
         facts["comparison"] = comparison(sources, [by_function(source) for source in sources])

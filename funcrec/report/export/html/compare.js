@@ -17,9 +17,10 @@ class Compare {
     const [base, fresh] = app.traces.map((trace) => trace.facts.name);
     const head = ["Function", "Verdict", "p50 new / base, 95 % interval", "", `p50 ${base}`, `p50 ${fresh}`, `p99 ${base}`, `p99 ${fresh}`, "Calls"];
     const row = element("tr", {}, ...head.map((text, i) => element("th", { text, scope: "col", class: i > 3 ? "number" : "" })));
-    const note = "Ratios are of medians, with an interval that holds for the serial correlation and the long tails of latencies. Both traces hold the cost of their probes.";
+    const note = "Ratios are of medians, with an interval that holds for the serial correlation and the long tails of latencies. ";
+    const cost = app.facts.subtracted ? "The estimated cost of the probes is taken out on both sides." : "The cost of the probes is in both sides.";
     box.append(
-      element("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Comparison" }, this.verdict, element("table", { class: "functions compare" }, element("thead", {}, row), this.body), element("p", { class: "faint table-note", text: note })),
+      element("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Comparison" }, this.verdict, element("table", { class: "functions compare" }, element("thead", {}, row), this.body), element("p", { class: "faint table-note", text: note + cost })),
     );
   }
 

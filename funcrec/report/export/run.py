@@ -1,0 +1,96 @@
+"""One export from the calls chosen to the bytes of the file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO
+
+from funcrec.report.export.formats import ExportFormat
+from funcrec.report.request import Format, Names, Overhead
+
+if TYPE_CHECKING:
+    from funcrec.report.filters import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to write.
+
+    Attributes:
+        format: of the file.
+        by_goroutine: pprof, folded: keep goroutines apart.
+        max_calls: html: keep at most so many calls of each trace, the longest.
+        by: html: expression that calls are bucketed by, "" for none.
+        names: how functions are called.
+    """
+
+    format: ExportFormat
+    by_goroutine: bool = False
+    max_calls: int = 1_000_000
+    by: str = ""
+    names: Names = Names.FULL
+
+
+def export(
+    selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
+) -> list[str]:
+    """Write one trace, or for html one or two.
+
+    Returns:
+        What was left out, one line each.
+
+    Raises:
+        UsageError: `by` is no expression over the trace.
+        TraceError: values cannot be read.
+        HostError: a library of this format is missing.
+    """
+    if request.format == ExportFormat.HTML:
+        return _html(selections, titles, request, file)
+    (selection,) = selections
+    if request.format in (ExportFormat.CSV, ExportFormat.JSONL):
+        _rows(selection, request, file)
+    else:
+        for piece in _pieces(selection, request):
+            file.write(piece)
+    return []
+
+
+def _pieces(selection: "Selection", request: ExportRequest) -> Iterable[bytes]:
+    from funcrec.report.export.source import Source
+    from funcrec.report.export.timeline import build
+
+    source = Source.of(selection, request.names)
+    encoder = import_module(f"funcrec.report.export.{request.format}")
+    if request.format == ExportFormat.PARQUET:
+        pieces: Iterable[bytes] = encoder.encode(source)
+    elif request.format in (ExportFormat.PPROF, ExportFormat.FOLDED):
+        pieces = encoder.encode(build(source), by_goroutine=request.by_goroutine)
+    else:
+        pieces = encoder.encode(build(source))
+    return pieces
+
+
+def _rows(selection: "Selection", request: ExportRequest, file: BinaryIO) -> None:
+    from funcrec.report.export.rows import write_calls
+    from funcrec.report.text import Output
+
+    with Output(stream=file) as output:
+        write_calls(output, selection, Format(request.format), request.names)
+
+
+def _html(
+    selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
+) -> list[str]:
+    from funcrec.report.export.html import encode
+    from funcrec.report.export.source import Source
+    from funcrec.report.grouping import group
+
+    sources = [Source.of(selection, request.names) for selection in selections]
+    buckets = [group(selection, ("func", request.by), names=request.names) for selection in selections if request.by]
+    subtracted = selections[0].request.overhead == Overhead.SUBTRACT
+    pieces, cut = encode(
+        sources, titles, max_calls=request.max_calls, by=request.by, buckets=buckets, subtracted=subtracted
+    )
+    for piece in pieces:
+        file.write(piece)
+    return cut
