@@ -7,7 +7,7 @@ import typer
 
 from funcrec.commands.options import warn
 from funcrec.errors import ExitCode
-from funcrec.report.request import Format, OutputRequest
+from funcrec.report.request import OutputRequest
 
 if TYPE_CHECKING:
     from funcrec.report.facts import Facts
@@ -20,16 +20,13 @@ ClusterOption = Annotated[
 
 def conclude(facts: "Sequence[Facts]", output: OutputRequest) -> int:
     """Say on stderr what stdout has no room for, and return the exit code."""
-    from funcrec.report.facts import is_incomplete
-    from funcrec.report.views.head import loss_text
-
     shown, calls = sum(each.shown for each in facts), sum(each.calls for each in facts)
     if shown == 0:
         warn(f"0 of {calls} calls match")
-    incomplete = is_incomplete(facts)
-    if output.format != Format.TEXT:
-        warn(loss_text(facts))
-        for each in facts:
-            if each.damage is not None:
-                warn(f"{each.file}: {each.damage}")
+    for each in facts:
+        if each.damage is not None:
+            warn(f"{each.file} is damaged, what is intact is shown: {each.damage}")
+        if each.lost_events:
+            warn(f"{each.lost_events} events were lost while {each.file} was recorded")
+    incomplete = any(each.damage is not None or each.lost_events for each in facts)
     return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)

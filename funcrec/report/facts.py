@@ -1,6 +1,5 @@
 """What every view says about its traces before it answers: how much is shown, how calls ended, what is missing."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode
-from funcrec.report.overhead import site_costs
+from funcrec.report.overhead import total_cost_ns
 from funcrec.report.request import Overhead
+from funcrec.report.views.heading import cost_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Facts:
         lost_events, lost_values: that happened and are not in the trace.
         damage: what is wrong with the file, one line; None: nothing.
         span_ns: recorded time.
-        probe_ns: estimated cost of one hit and of all hits; None when the recording has no measured cost.
-        subtracted: that cost is taken out of durations.
+        cost_ns: estimated cost of all probe hits, 0 when it was not measured.
+        cost: a line about it.
+        kept: that cost is part of the durations.
     """
 
     file: str
@@ -39,8 +40,9 @@ class Facts:
     lost_values: int
     damage: str | None
     span_ns: int
-    probe_ns: tuple[float, float] | None
-    subtracted: bool
+    cost_ns: float
+    cost: str
+    kept: bool
 
 
 def facts_of(selection: Selection, file: str) -> Facts:
@@ -58,8 +60,9 @@ def facts_of(selection: Selection, file: str) -> Facts:
         lost_values=trace.lost_values,
         damage=trace.damage,
         span_ns=trace.end_ns - trace.start_ns,
-        probe_ns=_probe_cost(selection),
-        subtracted=selection.request.overhead == Overhead.SUBTRACT,
+        cost_ns=float(total_cost_ns(trace)),
+        cost=cost_text(selection),
+        kept=selection.request.overhead == Overhead.KEEP,
     )
 
 
@@ -71,24 +74,3 @@ def _count_goroutines(pid: NDArray[np.uint32], goid: NDArray[np.uint64]) -> int:
         return int(np.count_nonzero(np.bincount((goid - low).astype(np.intp))))
     process, goroutine = encode(pid)[0], encode(goid)[0]
     return len(encode(process * (int(goroutine.max()) + 1) + goroutine)[1])
-
-
-def _probe_cost(selection: Selection) -> tuple[float, float] | None:
-    """Mean cost of a hit and cost of all hits of the recording."""
-    costs = site_costs(selection.trace)
-    if not costs.any():
-        return None
-    closing = selection.trace.closing
-    hits = np.zeros(len(costs))
-    if closing is not None and closing.site_hits:
-        for site, count in closing.site_hits.items():
-            hits[site] = count
-    else:  # every call hits its function's entry, an ended one also its exit
-        hits[:] = 2 * len(selection.calls) / len(costs)
-    total = float(hits @ costs)
-    return total / max(float(hits.sum()), 1.0), total
-
-
-def is_incomplete(facts: Sequence[Facts]) -> bool:
-    """True when events were lost or a file is damaged: what `--strict` refuses."""
-    return any(each.lost_events or each.damage is not None for each in facts)

@@ -8,7 +8,8 @@ from funcrec.report.answers.hist import Hist, HistRequest, is_duration
 from funcrec.report.grouping import column_name
 from funcrec.report.request import Format
 from funcrec.report.text import Output, printable
-from funcrec.report.views.head import plural, write_head
+from funcrec.report.views.head import write_head
+from funcrec.report.views.heading import counted
 from funcrec.report.views.table import Column, Row, choose_columns, write_rows
 from funcrec.units import format_count, format_duration, format_size
 
@@ -82,7 +83,7 @@ def write_histograms(output: Output, answer: Hist, rows: Sequence[Row], request:
     write_head(output, answer.facts)
     without = answer.distribution.without_value
     if without:
-        what = f"# {plural(without, 'call')} left out, without a known {request.of} or key"
+        what = f"# {counted(without, 'call')} left out, without a known {request.of} or key"
         output.line(output.palette.paint(printable(what), output.palette.dim))
     times = is_duration(parse(request.of))
     titles = [title_of(row, request) for row in rows]

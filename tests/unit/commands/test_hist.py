@@ -47,16 +47,17 @@ def test_the_machine_contract(trace: Path) -> None:
 def test_text_has_intervals_and_bars(trace: Path) -> None:
     lines = funcrec("hist", trace).stdout.splitlines()
     assert "8 calls" in lines[0]
-    assert "7 returned, 1 open; 0 events lost" in lines[1]
-    assert "1 call left out" in lines[3]
-    assert "n=7" in lines[5]
-    assert lines[6] == f"  [512ns, 1us)    3  {'█' * 40}"
+    assert "7 returned, 1 open" in lines[1]
+    assert lines[3] == "# lost: 0"
+    assert "1 call left out" in lines[4]
+    assert "n=7" in lines[6]
+    assert lines[7] == f"  [512ns, 1us)    3  {'█' * 40}"
     assert lines[-1].startswith("  [512us, 1ms)    2  ███")
 
 
 def test_plain_characters_where_the_reader_has_no_others(trace: Path) -> None:
     lines = funcrec("hist", trace, prefix=["env", "PYTHONIOENCODING=ascii"]).stdout.splitlines()
-    assert lines[6] == f"  [512ns, 1us)    3  {'#' * 40}"
+    assert lines[7] == f"  [512ns, 1us)    3  {'#' * 40}"
 
 
 def test_linear_bins(trace: Path) -> None:

@@ -1,0 +1,74 @@
+"""graph: the merged tree of calls, or the callers and callees of some functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from funcrec.errors import UsageError
+from funcrec.lang.pattern import compile_glob
+from funcrec.report.cluster import TraceFile
+from funcrec.report.facts import Facts, facts_of
+from funcrec.report.filters import select
+from funcrec.report.recording import Trace
+from funcrec.report.request import FilterRequest, Names
+from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRequest:
+    """What to merge.
+
+    Attributes:
+        filters: which calls.
+        function: glob over function names; None: the whole tree.
+        names: how functions are called.
+    """
+
+    filters: FilterRequest
+    function: str | None = None
+    names: Names = Names.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The answer, for one trace or many: the tree below, and with a function the tree of its callers."""
+
+    facts: list[Facts]
+    callees: Tree
+    callers: Tree | None
+    found: bool
+
+
+def graph_task(file: TraceFile, request: GraphRequest) -> Graph:
+    """Merge the calls of one trace."""
+    trace = Trace(file.path)
+    selection = select(trace, request.filters)
+    frames = frames_of(selection, request.names)
+    facts = [facts_of(selection, file.name)]
+    if request.function is None:
+        return Graph(facts, callees(frames), None, True)
+    matches = compile_glob(request.function)
+    known = np.array([not function.hidden and matches(function.name) for function in trace.functions], np.bool_)
+    start = outermost(frames, known[selection.calls.function[selection.rows]])
+    return Graph(facts, callees(below(frames, start)), callers(frames, start), bool(known.any()))
+
+
+def merge_graph(parts: Sequence[Graph], request: GraphRequest) -> Graph:
+    """The answer of all traces.
+
+    Raises:
+        UsageError: no function of any trace matches.
+    """
+    if not any(part.found for part in parts):
+        raise UsageError(
+            f"no function of the trace matches '{request.function}'", remedy="funcrec stat FILE lists the functions"
+        )
+    facts = [each for part in parts for each in part.facts]
+    above = [part.callers for part in parts if part.callers is not None]
+    return Graph(facts, merge([part.callees for part in parts]), merge(above) if above else None, True)
+
+
+def total_of(tree: Tree) -> int:
+    """Time of all roots together, in ns."""
+    return int(tree.total_ns[tree.parent < 0].sum())

@@ -1,0 +1,191 @@
+"""Calls to merged trees: one node for every path of functions, top-down from the roots or bottom-up from a function."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.columns import Mask
+from funcrec.report.exact import sum_by
+from funcrec.report.filters import Selection
+from funcrec.report.grouping import by_label, encode
+from funcrec.report.labels import function_names
+from funcrec.report.nesting import levels, with_callees
+from funcrec.report.request import Names
+
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """N nodes, every parent before its children.
+
+    Attributes:
+        func: name of the function of each node.
+        parent: i64[N], node of the caller (in a tree of callers: of the function called), -1 for roots.
+        calls: i64[N]; ended: i64[N], those with a known duration.
+        total_ns, self_ns: i64[N], sums of the known ones.
+    """
+
+    func: list[str]
+    parent: I64
+    calls: I64
+    ended: I64
+    total_ns: I64
+    self_ns: I64
+
+    def __len__(self) -> int:
+        return len(self.func)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The calls shown, n of them, callers before the calls they made.
+
+    Attributes:
+        code: intp[n], position in `names`.
+        names: function names.
+        parent: i64[n], position of the nearest shown caller, -1.
+        depth: i64[n], number of shown callers.
+        duration_ns, self_ns: i64[n], -1 where unknown.
+    """
+
+    code: NDArray[np.intp]
+    names: list[str]
+    parent: I64
+    depth: I64
+    duration_ns: I64
+    self_ns: I64
+
+
+def frames_of(selection: Selection, names: Names = Names.FULL) -> Frames:
+    """The calls shown of a selection, under their nearest shown callers."""
+    calls, rows, parents = selection.calls, selection.rows, selection.parents
+    code, labels = by_label(calls.function[rows], function_names(selection.trace, names).__getitem__)
+    place = np.full(len(calls) + 1, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    end_ns = calls.end_ns[rows]
+    return Frames(
+        code=code,
+        names=[str(label) for label in labels],
+        parent=place[parents[rows]],  # the last place, -1, is for those without
+        depth=levels(parents, calls.depth, rows),
+        duration_ns=np.where(end_ns >= 0, end_ns - calls.start_ns[rows], -1),
+        self_ns=calls.self_ns[rows],
+    )
+
+
+def callees(frames: Frames) -> Tree:
+    """Merge all calls top-down: calls with the same path of functions are one node."""
+    order = np.argsort(frames.depth, kind="stable")
+    ends = np.cumsum(np.bincount(frames.depth, minlength=1))
+    node = np.full(len(order), -1, np.int64)
+    parents: list[I64] = []
+    codes: list[I64] = []
+    count = 0
+    for rows in np.split(order, ends[:-1]):
+        above = np.where(frames.parent[rows] >= 0, node[frames.parent[rows]], -1)
+        found, pairs = encode((above + 1) * len(frames.names) + frames.code[rows])
+        node[rows] = found + count
+        up, code = np.divmod(pairs.astype(np.int64), max(len(frames.names), 1))
+        parents.append(up - 1)
+        codes.append(code)
+        count += len(pairs)
+    return _tree(frames, node.astype(np.intp), np.arange(len(node)), parents, codes)
+
+
+def callers(frames: Frames, start: I64) -> Tree:
+    """Merge the ways that lead to some calls, bottom-up: roots are their functions, children who called.
+
+    Args:
+        frames: the calls shown.
+        start: positions of the calls to begin with; their counts and times go to every node on their way up.
+    """
+    rows, at = np.arange(len(start)), start.astype(np.int64)
+    above = np.full(len(start), -1, np.int64)
+    nodes: list[I64] = []
+    members: list[I64] = []
+    parents: list[I64] = []
+    codes: list[I64] = []
+    count = 0
+    while len(rows):
+        found, pairs = encode((above + 1) * len(frames.names) + frames.code[at])
+        up, code = np.divmod(pairs.astype(np.int64), max(len(frames.names), 1))
+        parents.append(up - 1)
+        codes.append(code)
+        nodes.append(found + count)
+        members.append(start[rows])
+        above = found + count
+        count += len(pairs)
+        going = frames.parent[at] >= 0
+        rows, above, at = rows[going], above[going], frames.parent[at[going]]
+    empty = np.zeros(0, np.int64)
+    node = np.concatenate([empty, *nodes]).astype(np.intp)
+    return _tree(frames, node, np.concatenate([empty, *members]), parents, codes)
+
+
+def _tree(frames: Frames, node: NDArray[np.intp], rows: I64, parents: list[I64], codes: list[I64]) -> Tree:
+    """Add up the calls `rows` that belong to `node`."""
+    empty = np.zeros(0, np.int64)
+    parent, code = np.concatenate([empty, *parents]), np.concatenate([empty, *codes])
+    n = len(parent)
+    known = frames.duration_ns[rows] >= 0
+    ended = node[known]
+    return Tree(
+        func=[frames.names[each] for each in code.tolist()],
+        parent=parent,
+        calls=np.bincount(node, minlength=n).astype(np.int64),
+        ended=np.bincount(ended, minlength=n).astype(np.int64),
+        total_ns=sum_by(ended, frames.duration_ns[rows[known]], n),
+        self_ns=sum_by(ended, np.maximum(frames.self_ns[rows[known]], 0), n),
+    )
+
+
+def outermost(frames: Frames, wanted: Mask) -> I64:
+    """Positions of the wanted calls that lie in no other wanted call."""
+    within = np.append(with_callees(frames.parent, wanted), False)  # the last is for those without a caller
+    return np.flatnonzero(wanted & ~within[frames.parent])
+
+
+def below(frames: Frames, start: I64) -> Frames:
+    """Only the given calls, none within another, which become roots, and everything that they called."""
+    is_start = np.zeros(len(frames.code), np.bool_)
+    is_start[start] = True
+    kept = np.flatnonzero(with_callees(frames.parent, is_start))
+    place = np.full(len(frames.code), -1, np.int64)
+    place[kept] = np.arange(len(kept))
+    parent = np.where(is_start[kept], -1, place[frames.parent[kept]])
+    depth = levels(parent, frames.depth[kept].astype(np.uint32), np.arange(len(kept)))
+    return Frames(frames.code[kept], frames.names, parent, depth, frames.duration_ns[kept], frames.self_ns[kept])
+
+
+def merge(parts: Sequence[Tree]) -> Tree:
+    """The tree of all calls behind `parts`; nodes of equal paths are one."""
+    place: dict[tuple[int, str], int] = {}
+    parents: list[int] = []
+    moved: list[NDArray[np.intp]] = []
+    for part in parts:
+        to: list[int] = []
+        for func, parent in zip(part.func, part.parent.tolist(), strict=True):
+            key = (to[parent] if parent >= 0 else -1, func)
+            if key not in place:
+                place[key] = len(place)
+                parents.append(key[0])
+            to.append(place[key])
+        moved.append(np.array(to, np.intp))
+
+    def added(column: str) -> I64:
+        total = np.zeros(len(place), np.int64)
+        for part, to in zip(parts, moved, strict=True):
+            total[to] += getattr(part, column)  # paths are distinct within a part
+        return total
+
+    return Tree(
+        func=[func for _, func in place],
+        parent=np.array(parents, np.int64),
+        calls=added("calls"),
+        ended=added("ended"),
+        total_ns=added("total_ns"),
+        self_ns=added("self_ns"),
+    )
