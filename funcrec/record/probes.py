@@ -11,7 +11,7 @@ import numpy as np
 
 from funcrec.errors import HostError
 from funcrec.plan.programs import ValueLimits
-from funcrec.plan.sites import ProbePlan, ProbeSite, Role
+from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
 from funcrec.record.attach import attach_multi, cookie
@@ -42,7 +42,7 @@ class Probes:
         layout: of the target's runtime.
         max_sites: the plan will not have more.
         buffer_bytes: for all event rings together.
-        pid_filter, gated, min_ns, values: see ProgramRequest.
+        pid_filter, gated, min_ns, values, chained: see ProgramRequest.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Probes:
         gated: bool,
         min_ns: int = 0,
         values: ValueLimits | None = None,
+        chained: bool = False,
     ) -> None:
         self._layout = layout
         self._pid_filter = pid_filter
@@ -77,6 +78,7 @@ class Probes:
             gated=gated,
             min_ns=min_ns,
             values=values,
+            chained=chained,
         )
         self._compiler.submit(generate(request))
 
@@ -102,10 +104,22 @@ class Probes:
             ("value_programs", tables.programs),
             ("value_refs", tables.references),
         ):
-            map_array(self._descriptors[name], len(rows), rows.dtype, writable=True)[:] = rows
+            if len(rows):
+                map_array(self._descriptors[name], len(rows), rows.dtype, writable=True)[:] = rows
         for address, program in tables.types.items():
             maps.update(self._descriptors["value_types"], struct.pack("<Q", address), struct.pack("<I", program))
         self._value_sites = frozenset(plans.sites)
+
+    def install_chains(self, plan: ProbePlan) -> None:
+        """Fill the tables of exits that other sites' hits tell; call it before `attach`."""
+        origins = map_array(self._descriptors["chain_origins"], len(plan.sites), "<u8", writable=True)
+        for number, site in enumerate(plan.sites):
+            function = plan.functions[site.function]
+            if function.ends_callers and site.role in (Role.EXIT, Role.POINT):
+                origins[number] = site.address
+            if site.kind == SiteKind.CHAINED and not _is_twin(plan, number):
+                link = struct.pack("<II", number, site.sp_delta | function.root)
+                maps.update(self._descriptors["chains"], struct.pack("<Q", site.address), link)
 
     def calibrate(self) -> dict[str, float]:
         """Measure the cost of one hit by site kind, in ns; its events are the caller's to drop."""
@@ -127,14 +141,24 @@ class Probes:
         if not entry_only:
             stages = [state, [Role.EXIT], *stages]
         for roles in stages:
-            numbered = [(number, site) for number, site in enumerate(plan.sites) if site.role in roles]
+            numbered = [
+                (number, site)
+                for number, site in enumerate(plan.sites)
+                if site.role in roles and site.kind != SiteKind.CHAINED
+            ]
             if numbered:
                 self._link(plan, numbered, path, pids)
 
     def _link(self, plan: ProbePlan, numbered: list[tuple[int, ProbeSite]], path: str, pids: Sequence[int]) -> None:
         offsets = [site.offset for _, site in numbered]
         cookies = [
-            cookie(number, site, root=plan.functions[site.function].root, values=number in self._value_sites)
+            cookie(
+                number,
+                site,
+                root=plan.functions[site.function].root,
+                values=number in self._value_sites,
+                twin=int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0,
+            )
             for number, site in numbered
         ]
         for pid in pids or [0]:
@@ -183,6 +207,14 @@ class Probes:
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors = {}
+
+
+def _is_twin(plan: ProbePlan, number: int) -> bool:
+    """True for an exit that is told by the hit of the entry before it."""
+    if not 0 < number < len(plan.sites):
+        return False
+    entry, site = plan.sites[number - 1 : number + 1]
+    return site.kind == SiteKind.CHAINED and entry.address == site.address and entry.role == Role.ENTRY
 
 
 def _ring_bytes(total: int, rings: int) -> int:

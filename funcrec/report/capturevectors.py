@@ -79,10 +79,12 @@ class VectorDecoder:
 
     def _load(self, at: Indexes, size: int) -> Words:
         """Little-endian integers of 1, 2, 4 or 8 bytes at byte offsets that are known to be inside."""
-        index, shift = at >> 3, ((at & 7) << 3).astype(np.uint64)
-        value: Words = self.batch.words[index] >> shift
-        crossing = (at & 7) + size > 8
-        if crossing.any():
+        index, low = at >> 3, at & 7
+        value: Words = self.batch.words[index]
+        if low.any():
+            shift = (low << 3).astype(np.uint64)
+            value >>= shift
+            crossing = low + size > 8
             high = self.batch.words[np.minimum(index[crossing] + 1, len(self.batch.words) - 1)]
             value[crossing] |= high << (np.uint64(64) - shift[crossing])
         return value if size == 8 else value & np.uint64((1 << (8 * size)) - 1)
@@ -216,11 +218,7 @@ class VectorDecoder:
         return rows, words
 
     def _text(self, read: Callable[[int, int], tuple[Indexes, Words]]) -> None:
-        rows, pointer = read(0, 8)
-        long_rows, length = read(8, 8)
-        both = np.intersect1d(rows, long_rows, assume_unique=True)
-        pointer = pointer[np.searchsorted(rows, both)]
-        length = length[np.searchsorted(long_rows, both)]
+        both, pointer, length = _common(*read(0, 8), *read(8, 8))
         empty = length == 0
         place, available = self._locate(both, pointer, 0)
         some = (place >= 0) & (length < _SIGN) & ~empty
@@ -280,19 +278,14 @@ class VectorDecoder:
         return text if taken >= length else text + "…"
 
     def _time(self, read: Callable[[int, int], tuple[Indexes, Words]]) -> None:
-        rows, wall = read(0, 8)
-        others, ext = read(8, 8)
-        if len(rows) != len(others):
-            return
+        rows, wall, ext = _common(*read(0, 8), *read(8, 8))
         pairs, codes = np.unique(np.stack([wall, ext], axis=1), axis=0, return_inverse=True)
         labels = tuple(time_form(int(w), int(np.int64(np.uint64(e)))) for w, e in pairs)
         self._found.append(Found(Kind.TEXT, rows, codes.reshape(-1).astype(np.int64), labels))
 
     def _interface(self, kind: TypeKind, read: Callable[[int, int], tuple[Indexes, Words]], depth: int) -> None:
         rows, table = self._nil(read)
-        data_rows, data = read(8, 8)
-        both = np.intersect1d(rows, data_rows, assume_unique=True)
-        table, data = table[np.searchsorted(rows, both)], data[np.searchsorted(data_rows, both)]
+        both, table, data = _common(rows, table, *read(8, 8))
         if kind is TypeKind.IFACE:
             place, _ = self._locate(both, table + np.uint64(8), 8)
             known = (place >= 0) & (table != 0)
@@ -381,6 +374,14 @@ class VectorDecoder:
             data, codes = list(table), np.array([table[text] for text in texts], dtype=np.int64)
         labels = tuple(text.split(b"\0", 1)[0].decode("utf-8", "surrogateescape") for text in data)
         self._found.append(Found(Kind.TEXT, rows, codes.astype(np.int64), labels))
+
+
+def _common(rows: Indexes, one: Words, others: Indexes, other: Words) -> tuple[Indexes, Words, Words]:
+    """The captures (ascending) that have both of two words, and the words."""
+    if len(rows) == len(others) and bool(np.array_equal(rows, others)):
+        return rows, one, other
+    both = np.intersect1d(rows, others, assume_unique=True)
+    return both, one[np.searchsorted(rows, both)], other[np.searchsorted(others, both)]
 
 
 def _number(type_: GoType, rows: Indexes, words: Words) -> Found:
