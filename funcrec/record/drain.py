@@ -55,6 +55,8 @@ class Drain:
 
     def __init__(self, sources: DrainSources) -> None:
         self._sources = sources
+        # The calibration may have overrun small rings: what was lost before now is nobody's.
+        self._lost_before = sources.states["lost_events"].copy()
         self._ledger = LossLedger(sources.states["sequence"].copy(), time.monotonic_ns())
         self._held: list[Rows] = [ring.drain()[:0] for ring in sources.rings]
         self._stop = threading.Event()
@@ -94,7 +96,7 @@ class Drain:
     @property
     def lost(self) -> int:
         """Events lost so far, exact."""
-        return int(self._sources.states["lost_events"].sum())
+        return int((self._sources.states["lost_events"] - self._lost_before).sum())
 
     @property
     def lost_values(self) -> int:
@@ -125,7 +127,7 @@ class Drain:
         # younger than this stamp wait for the next round.
         stamp = time.monotonic_ns()
         fresh = [ring.drain() for ring in self._sources.rings]
-        self._ledger.count(self._sources.states["lost_events"], self._sources.site_lost)
+        self._ledger.count(self._sources.states["lost_events"] - self._lost_before, self._sources.site_lost)
         lost = []
         ready = []
         for index, rows in enumerate(fresh):

@@ -94,7 +94,8 @@ class Loop:
 
     def _wait(self) -> str:
         info = signal.sigtimedwait({*ENDING_SIGNALS, signal.SIGCHLD}, _POLL_S)
-        if info is None or info.si_signo == signal.SIGCHLD:
+        # CPython 3.11 Modules/signalmodule.c returns an unfilled answer when the time runs out in an interrupted wait.
+        if info is None or info.si_signo not in ENDING_SIGNALS:
             return ""
         return self._scope.signalled(info.si_signo, from_terminal=info.si_code == _SI_KERNEL)
 
@@ -134,8 +135,9 @@ class Loop:
         columns = self._translator.columns(rows)
         goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))
         call_sites = self._translator.call_sites.take_fresh()
-        if call_sites:
-            self._writer.snapshot(SnapshotDelta(call_sites=call_sites))
+        fault_sites = self._translator.fault_sites.take_fresh()
+        if call_sites or fault_sites:
+            self._writer.snapshot(SnapshotDelta(call_sites=call_sites, sites=fault_sites))
         if goroutines:
             self._writer.goroutines(goroutines)
         self._captures.add([captures for batch in pending for captures in batch.captures])
