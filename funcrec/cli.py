@@ -20,6 +20,7 @@ COMMANDS: tuple[str, ...] = (
     "stat",
     "hist",
     "graph",
+    "goroutines",
     "export",
     "info",
     "doctor",

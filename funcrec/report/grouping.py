@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
 Codes = NDArray[np.intp]
+Integers = NDArray[np.integer[Any]]
 Column = tuple[Codes, list[Scalar]]
 
 _VERSION = re.compile(r"(\.v[0-9]+)\.")
@@ -28,7 +29,7 @@ _VERSION = re.compile(r"(\.v[0-9]+)\.")
 _DENSE = 1 << 22
 
 
-def encode(numbers: NDArray[np.integer[Any]]) -> tuple[Codes, NDArray[np.integer[Any]]]:
+def encode(numbers: Integers) -> tuple[Codes, Integers]:
     """Distinct integers and where each number is among them: (intp[n], sorted distinct numbers)."""
     if len(numbers) == 0:
         return np.zeros(0, np.intp), numbers
@@ -44,7 +45,7 @@ def encode(numbers: NDArray[np.integer[Any]]) -> tuple[Codes, NDArray[np.integer
     return place[shifted], present.astype(numbers.dtype) + first
 
 
-def by_label(numbers: NDArray[np.integer[Any]], label: Callable[[int], Scalar]) -> Column:
+def by_label(numbers: Integers, label: Callable[[int], Scalar]) -> Column:
     """Group numbers by what they are called: numbers of one label form one group."""
     codes, distinct = encode(numbers)
     labels = [label(int(number)) for number in distinct]
@@ -98,13 +99,18 @@ def _depth(selection: Selection, _: Names) -> Column:
     return by_label(selection.calls.depth[selection.rows], int)
 
 
+def encode_pairs(first: Integers, second: Integers) -> tuple[Codes, list[tuple[int, int]]]:
+    """Distinct pairs of integers and where each is among them."""
+    ones, one = encode(first)
+    others, other = encode(second)
+    width = max(len(other), 1)
+    codes, pairs = encode(ones * width + others)
+    return codes, [(int(one[pair // width]), int(other[pair % width])) for pair in pairs.tolist()]
+
+
 def _goroutines(selection: Selection) -> tuple[Codes, list[tuple[int, int]]]:
     """Goroutines as (pid, goid): ids are unique within a process only."""
-    process, pids = encode(selection.calls.pid[selection.rows])
-    goroutine, goids = encode(selection.calls.goid[selection.rows])
-    codes, pairs = encode(process * max(len(goids), 1) + goroutine)
-    split = [divmod(int(pair), max(len(goids), 1)) for pair in pairs]
-    return codes, [(int(pids[at]), int(goids[other])) for at, other in split]
+    return encode_pairs(selection.calls.pid[selection.rows], selection.calls.goid[selection.rows])
 
 
 def _goroutine(selection: Selection, _: Names) -> Column:
