@@ -1,5 +1,7 @@
 // The merged tree: one bar per distinct chain of callers, as wide as its share of the time (or of the calls).
 
+const FLAME_ROW = 23;
+
 class Flame {
   constructor(app, box) {
     this.app = app;
@@ -82,7 +84,7 @@ class Flame {
       }
     }
     for (const row of this.bars) row.sort((a, b) => a[1] - b[1]);
-    this.picture.style.height = `${Math.max(this.bars.length * (ROW + 1) + 12, 120)}px`;
+    this.picture.style.height = `${Math.max(this.bars.length * FLAME_ROW + 12, 120)}px`;
     this.showPath(above);
     this.surface.draw();
   }
@@ -108,18 +110,18 @@ class Flame {
         const matched = app.matches === null || app.matches[tree.function[node]];
         const x = from * width;
         const across = (to - from) * width;
-        const y = 6 + number * (ROW + 1);
+        const y = 6 + number * FLAME_ROW;
         context.globalAlpha = !matched ? 0.22 : number < zoomed ? 0.55 : 1;
         context.fillStyle = app.palette.fill(name);
-        context.fillRect(x, y, Math.max(across - (across > 3 ? 1 : 0), 0.5), ROW);
+        context.fillRect(x, y, Math.max(across - (across > 3 ? 1 : 0), 0.5), FLAME_ROW - 1);
         context.globalAlpha = 1;
         if (node === this.cursor) {
           context.strokeStyle = theme.accent;
           context.lineWidth = 2;
-          context.strokeRect(x + 1, y + 1, Math.max(across - 3, 1), ROW - 2);
+          context.strokeRect(x + 1, y + 1, Math.max(across - 3, 1), FLAME_ROW - 3);
           context.lineWidth = 1;
         }
-        if (matched && across > 24) this.surface.name(shortName(name), name, x, y, across - 1, ROW, theme.bar);
+        if (matched && across > 24) this.surface.name(shortName(name), name, x, y, across - 1, FLAME_ROW - 1, theme.bar);
       }
     });
     if (!this.bars.length) {
@@ -139,7 +141,7 @@ class Flame {
 
   nodeAt(event) {
     const box = this.picture.getBoundingClientRect();
-    const row = this.bars?.[Math.floor((event.clientY - box.top - 6) / (ROW + 1))];
+    const row = this.bars?.[Math.floor((event.clientY - box.top - 6) / FLAME_ROW)];
     const share = (event.clientX - box.left) / box.width;
     const found = row && row.find(([, from, to]) => share >= from && share < to);
     return found ? found[0] : -1;

@@ -301,10 +301,10 @@ class Timeline {
         },
       });
       if (track.lanes.length <= 2) fold.style.visibility = "hidden";
-      const more = facts.created ? `by ${facts.created}` : "";
+      const more = facts.created ? `started by ${facts.created}` : "";
       const title = element("div", { class: "gutter-title", text: facts.title, title: facts.title });
       const note = element("div", { class: "gutter-note", text: `${count(facts.calls)} calls, ${roughly(facts.busy_ns)} busy` });
-      const made_by = element("div", { class: "gutter-note", text: more, title: more });
+      const made_by = element("div", { class: "gutter-note", text: more.replace(/[^ ]*\//, ""), title: more });
       const item = element("div", { class: "gutter-item" }, fold, element("div", { class: "gutter-text" }, title, note, height > 52 ? made_by : null));
       item.style.top = `${top}px`;
       item.style.height = `${height}px`;
