@@ -1,7 +1,7 @@
 /* One program for every site: what a hit means is in its cookie, so that any mix of sites is one link.
  *
  * Macros from the generator: the offsets of goroutine.h, RINGS, SITES, FACT_PAGES, and the switches PID_FILTER (0 none,
- * 1 only listed, 2 all but listed), GATED and DEFERRED (0/1) with their files before this one.
+ * 1 only listed, 2 all but listed), GATED, DEFERRED, VALUES and CHAINED (0/1) with their files before this one.
  */
 
 /* The cookie, low bits first; record/attach.py packs it. */
@@ -11,6 +11,7 @@
 #define COOKIE_VALUES(c) (((u32)((c) >> 29)) & 1)
 #define COOKIE_CONDITION(c) (((u32)((c) >> 30)) & 15)
 #define COOKIE_EDGE(c) (((u32)((c) >> 34)) & 3)
+#define COOKIE_TWIN(c) (((u32)((c) >> 36)) & 3) /* edges on which an entry is an exit too: that of site + 1 */
 #define COOKIE_SP_WORDS(c) (((u32)((c) >> 40)) & 0xffffff)
 #define EDGE_FALLTHROUGH 1
 #define EDGE_TAKEN 2
@@ -94,6 +95,14 @@ static __always_inline void forget_image(struct goroutine_key *of)
 	}
 }
 
+/* Does a hit count that is wanted on some outcomes of a conditional jump only? */
+static __always_inline int edge_matches(struct pt_regs *ctx, u64 cookie, u32 edge)
+{
+	if (edge == EDGE_ALWAYS)
+		return 1;
+	return edge == (branch_taken(ctx->flags, COOKIE_CONDITION(cookie)) ? EDGE_TAKEN : EDGE_FALLTHROUGH);
+}
+
 int hit(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
@@ -106,11 +115,8 @@ int hit(struct pt_regs *ctx)
 	struct ring_state *state;
 	u64 depth;
 
-	if (edge != EDGE_ALWAYS) {
-		int taken = branch_taken(ctx->flags, COOKIE_CONDITION(cookie));
-		if (edge != (taken ? EDGE_TAKEN : EDGE_FALLTHROUGH))
-			return 0;
-	}
+	if (!edge_matches(ctx, cookie, edge))
+		return 0;
 	event.pid = pid_tid >> 32;
 	event.tid = pid_tid;
 #if PID_FILTER
@@ -146,6 +152,8 @@ int hit(struct pt_regs *ctx)
 		struct ring_state *first = ring_state_of(0);
 		if (!goroutines.lookup(&key) && first && !first->full_goroutines)
 			return 0;
+		if (role == ROLE_FAULT && found.stack)
+			return 0;
 		if (role == ROLE_GOEXIT)
 			goroutines.delete(&key);
 	} else if (found.goid) {
@@ -155,7 +163,7 @@ int hit(struct pt_regs *ctx)
 	event.depth = (u32)depth & ~7u;
 	event.depth |= found.stack;
 	event.site = site;
-	if (role == ROLE_ENTRY || role == ROLE_POINT) {
+	if (role == ROLE_ENTRY || role == ROLE_POINT || role == ROLE_FAULT) {
 		s64 delta = user_word(ctx->sp + 8 * COOKIE_SP_WORDS(cookie)) - ctx->ip;
 		event.caller_delta = delta == (s32)delta ? (s32)delta : NO_CALLER;
 	}
@@ -171,9 +179,15 @@ int hit(struct pt_regs *ctx)
 	}
 #endif
 #if DEFERRED
-	if (defer(ring, state, &event, role))
-		return 0;
+	if (!defer(ring, state, &event, role))
 #endif
-	send(ring, state, &event);
+		send(ring, state, &event);
+#if CHAINED
+	if (role <= ROLE_POINT) {
+		u32 twin = COOKIE_TWIN(cookie);
+		tell_chained(ctx, role, COOKIE_ROOT(cookie), twin && edge_matches(ctx, cookie, twin),
+			     ctx->sp + 8 * COOKIE_SP_WORDS(cookie), depth, &key, ring, state, &event);
+	}
+#endif
 	return 0;
 }

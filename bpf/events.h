@@ -8,6 +8,7 @@
 #define ROLE_GOEXIT 5
 #define ROLE_FATAL 6
 #define ROLE_START 7
+#define ROLE_FAULT 8
 
 /* One hit of a site. 40 bytes, so a ring row with its 8-byte header is 48. */
 struct event {
@@ -15,7 +16,8 @@ struct event {
 	u64 goid;         /* the user goroutine, also while it runs on the system stack; 0: none */
 	u32 depth;        /* bytes: g.stack.hi - SP at function entry; always a multiple of 8, the low bits are EVENT_* */
 	u32 site;         /* index in the plan */
-	s32 caller_delta; /* entry: return address - address of the probed instruction; NO_CALLER: does not fit; other roles 0 */
+	s32 caller_delta; /* entry: return address - address of the probed instruction; NO_CALLER: does not fit; fault: the
+			     same with the address of the faulting instruction; other roles 0 */
 	u32 tid;
 	u32 pid;          /* thread group */
 	u32 sequence;     /* per CPU, also counts events that found no room */

@@ -120,7 +120,7 @@ def function_site(function: int, role: SiteRole) -> int:
 
 
 def standard_sites(functions: int) -> tuple[list[SiteRecord], dict[SiteRole, int]]:
-    """Three sites for each function, then one per state event; and the numbers of the latter."""
+    """Three sites for each function, one per state event, one for faults in each function; the numbers of state sites."""
     sites = [
         SiteRecord(f, 0x1000 + 64 * f + 8 * n, role, False) for f in range(functions) for n, role in enumerate(ROLES)
     ]
@@ -128,6 +128,7 @@ def standard_sites(functions: int) -> tuple[list[SiteRecord], dict[SiteRole, int
     for number, role in enumerate((SiteRole.RECOVERY, SiteRole.GOEXIT, SiteRole.FATAL, SiteRole.START)):
         states[role] = len(sites)
         sites.append(SiteRecord(functions + number, 0x9000 + 8 * number, role, False))
+    sites += [SiteRecord(f, 0x1000 + 64 * f + 24, SiteRole.FAULT, False, chained=True) for f in range(functions)]
     return sites, states
 
 

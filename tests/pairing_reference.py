@@ -90,6 +90,26 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
+def _without_taken_back(trace: Trace, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out FAULT events and the exits that they take back."""
+    gone: set[int] = set()
+    for at, fault in enumerate(rows):
+        site = trace.sites[fault["site"]]
+        if site.role != SiteRole.FAULT:
+            continue
+        gone.add(at)
+        told = []
+        for before in range(at - 1, -1, -1):
+            row = rows[before]
+            if trace.sites[row["site"]].role != SiteRole.EXIT or row["time_ns"] != rows[at - 1]["time_ns"]:
+                break
+            if row["depth"] < fault["depth"]:
+                told.append(before)
+        if told and trace.sites[rows[told[-1]]["site"]].function == site.function:
+            gone.update(told)
+    return [row for at, row in enumerate(rows) if at not in gone]
+
+
 def _starts(trace: Trace) -> list[tuple[int, int]]:
     """(pid, time) of every program that begins."""
     return [
@@ -110,7 +130,7 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
             frame = open_frames.pop()
             frame.state, frame.end = state, end
 
-    for row in rows:
+    for row in _without_taken_back(trace, rows):
         site, now, slot = trace.sites[row["site"]], row["time_ns"], row["depth"]
         if site.role in (SiteRole.ENTRY, SiteRole.POINT):
             close(slot, State.LOST)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from funcrec.errors import UsageError
+from funcrec.plan.sites import ExitMode
 
 
 def command(
@@ -63,6 +64,10 @@ def command(
     entry_only: Annotated[
         bool, typer.Option("--entry-only", help="Count calls without their ends: much cheaper, no durations.")
     ] = False,
+    exits: Annotated[
+        ExitMode,
+        typer.Option("--exits", help="Where calls are seen to end: auto, as cheap as is exact, or at every RET."),
+    ] = ExitMode.AUTO,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("-d", "--debug", help="Show tracebacks and compiler logs.")] = False,
 ) -> int:
@@ -116,6 +121,7 @@ def command(
             results=results,
             values=not no_values,
             min_ns=0 if minimum is None else parse_duration_ns(minimum),
+            exits=exits,
             quiet=quiet,
             argv=sys.argv,
         )

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
-from funcrec.plan.exits import Candidate, ExitMode, cheap_exits
+from funcrec.plan.exits import Candidate, Exits, cheap_exits
 from funcrec.plan.runtime_sites import Helper, runtime_helpers
 from funcrec.plan.selection import Selected, parse_patterns, select_functions
 from funcrec.plan.sites import (
     MAX_INLINED_NAMES,
     Edge,
+    ExitMode,
     PlannedFunction,
     ProbePlan,
     ProbeSite,
@@ -97,20 +98,23 @@ def build_plan(
             remedy="record the functions that call it",
         )
     candidates = [candidate for _, candidate in planned]
-    chosen = [candidate.sites for candidate in candidates]
+    chosen = Exits([candidate.sites for candidate in candidates], frozenset())
     if exits == ExitMode.AUTO:
         retracted = any(helper.role == Role.FAULT for helper in helpers)
         chosen = cheap_exits(executable, candidates, Rule.MEMORY if retracted else Rule.FRAME)
-    count = sum(len(sites) for sites in chosen)
+    count = sum(len(sites) for sites in chosen.sites)
     if count > max_probes:
         raise UsageError(
             f"{len(planned)} functions need {count} probes, more than --max-probes allows ({max_probes})",
             remedy=f"narrow the patterns, or allow it with --max-probes {count}",
         )
     holders = executable.inlined_into(candidate.function.name for candidate in candidates)
-    functions = [_planned(selected, one.function, holders.get(one.function.name, [])) for selected, one in planned]
+    functions = [
+        _planned(selected, one.function, holders.get(one.function.name, []), one.function.address in chosen.callees)
+        for selected, one in planned
+    ]
     functions += [_hidden(helper) for helper in helpers]
-    all_sites = chosen + [helper.sites for helper in helpers]
+    all_sites = chosen.sites + [helper.sites for helper in helpers]
     roles = [None] * len(planned) + [helper.role for helper in helpers]
     return ProbePlan(
         binary=executable.path,
@@ -138,7 +142,7 @@ def _code(
     return reader.sites(function, arguments=arguments, results=results)
 
 
-def _planned(selected: Selected, function: Function, holders: Sequence[str]) -> PlannedFunction:
+def _planned(selected: Selected, function: Function, holders: Sequence[str], ends_callers: bool) -> PlannedFunction:
     file, line = function.declaration
     return PlannedFunction(
         name=function.name,
@@ -152,6 +156,7 @@ def _planned(selected: Selected, function: Function, holders: Sequence[str]) -> 
         index=function.index,
         patterns=selected.patterns,
         roots=selected.roots,
+        ends_callers=ends_callers,
     )
 
 

@@ -5,7 +5,6 @@ Works on whole selections, since a chain needs to know which callees are recorde
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
@@ -14,13 +13,6 @@ from funcrec.target.tails import ALWAYS, Return, TailSite
 from funcrec.target.text import CodeSite, code_site
 
 MAX_CHAIN = 14  # frames that one hit may end; the kernel's own bound, bpf/chain.h, lies above
-
-
-class ExitMode(StrEnum):
-    """How the ends of calls are observed."""
-
-    RET = "ret"  # at every RET
-    AUTO = "auto"  # at the last emulated instruction before it, where that is proven exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +30,28 @@ class Candidate:
     keep_returns: bool = False
 
 
-def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule) -> list[tuple[CodeSite, ...]]:
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """What was chosen.
+
+    Attributes:
+        sites: of every candidate, in the order given. Role `chain`: no probe; a callee's exit with that return address
+            (`address`) ends the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either;
+            the entry site before it is also this exit.
+        callees: entries of the functions with whose exits others end.
+    """
+
+    sites: list[tuple[CodeSite, ...]]
+    callees: frozenset[int]
+
+
+def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule) -> Exits:
     """Replace RETs by cheaper sites wherever every return is proven to be seen exactly once.
 
     Args:
         executable: the program.
         candidates: all functions to be recorded.
         allowed: what may happen between a site and its RET.
-
-    Returns:
-        The sites of every candidate, in its order. Role `chain`: no probe; a callee's exit with that return address
-        (`address`) ends the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either; the
-        entry site before it is also this exit.
     """
     reader = ExitReader(executable, allowed)
     exits: dict[int, FunctionExits] = {}
@@ -61,9 +63,16 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
     chained = _chains({address: found for address, found in exits.items() if address not in kept}, exits)
     names = executable.functions.names
     described = {address: names[int(executable.functions.addresses.searchsorted(address))] for address in exits}
-    return [
+    sites = [
         tuple(_sites(candidate, exits.get(candidate.function.address), chained, described)) for candidate in candidates
     ]
+    ending = {
+        one.callee
+        for found in exits.values()
+        for one in found.returns
+        if one.head is not None and one.head.instruction.ip in chained
+    }
+    return Exits(sites, frozenset(ending))
 
 
 def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:

@@ -24,6 +24,13 @@ class Role(IntEnum):
     FAULT = 8  # an instruction faults: exits just told of frames that the hit's frame lies within are taken back
 
 
+class ExitMode(StrEnum):
+    """How the ends of calls are observed."""
+
+    RET = "ret"  # at every RET
+    AUTO = "auto"  # at the last emulated instruction before it, where that is proven exact
+
+
 class Edge(IntFlag):
     """On which outcome of a conditional jump a hit counts; ALWAYS for every other instruction."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
-from funcrec.plan.sites import Edge, ProbeSite
+from funcrec.plan.sites import ProbeSite
 from funcrec.record.syscall import bpf
 
 _BPF_LINK_CREATE = 28
@@ -39,7 +39,7 @@ class _LinkAttr(ctypes.Structure):
     )
 
 
-def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False) -> int:
+def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:
     """Pack what the BPF program must know of a site; the COOKIE_* macros of bpf/calls.c unpack it.
 
     Args:
@@ -47,8 +47,9 @@ def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False) ->
         site: its role, edge, condition and SP offset.
         root: its function opens a gate.
         values: a value plan exists for it.
+        twin: edges on which the hit of an entry is also the exit whose number follows, 0 for none.
     """
-    condition = site.condition if site.edge != Edge.ALWAYS else 0
+    condition = max(site.condition, 0)
     return (
         number
         | int(site.role) << 24
@@ -56,6 +57,7 @@ def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False) ->
         | int(values) << 29
         | condition << 30
         | int(site.edge) << 34
+        | twin << 36
         | (site.sp_delta // 8) << 40
     )
 

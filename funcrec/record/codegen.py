@@ -39,6 +39,7 @@ class ProgramRequest:
         gated: record only what runs inside a ROOT.
         min_ns: drop calls that last shorter; 0: none.
         values: what may be captured, None when nothing is.
+        chained: some hits tell the exits of several frames.
     """
 
     layout: RuntimeLayout
@@ -49,6 +50,7 @@ class ProgramRequest:
     gated: bool
     min_ns: int = 0
     values: ValueLimits | None = None
+    chained: bool = False
 
 
 def generate(request: ProgramRequest) -> Program:
@@ -64,6 +66,7 @@ def generate(request: ProgramRequest) -> Program:
             *([_source("gate.h")] if request.gated else []),
             *([_value_rings(request.rings, request.ring_bytes), _source("values.h")] if request.values else []),
             *([_source("deferred.h")] if request.min_ns else []),
+            *([_source("chain.h")] if request.chained else []),
             _source("calls.c"),
         ]
     )
@@ -74,6 +77,8 @@ def generate(request: ProgramRequest) -> Program:
         maps.append("deferred")
     if request.values:
         maps += ["value_sites", "value_programs", "value_refs", "value_types", *value_ring_names(request.rings)]
+    if request.chained:
+        maps += ["chains", "chain_origins"]
     return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps))
 
 
@@ -136,6 +141,7 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         "DEFERRED_FRAMES": DEFERRED_FRAMES,
         "MIN_NS": request.min_ns,
         "VALUES": int(request.values is not None),
+        "CHAINED": int(request.chained),
     }
     if request.values is not None:
         values |= value_macros(request.values)

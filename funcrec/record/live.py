@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from funcrec.plan.sites import ProbePlan, Role
+from funcrec.record.faults import FaultSites
 from funcrec.record.rings import NO_CALLER, STACK_MASK, Rows
 from funcrec.record.snapshot import CallSiteTable
 from funcrec.target.executable import Executable
@@ -31,12 +32,16 @@ class Translator:
         self._site_address = np.array([site.address for site in plan.sites], dtype=np.int64)
         self._site_role = np.array([int(site.role) for site in plan.sites], dtype=np.uint8)
         self._starts_call = (self._site_role == Role.ENTRY) | (self._site_role == Role.POINT)
+        self.fault_sites = FaultSites(plan, executable)
         self.call_sites = CallSiteTable(executable)
         self.calls = 0
         self.events = 0
 
     def columns(self, rows: Rows) -> EventColumns:
-        """Return the columns of event rows, in their order; new call sites wait in `call_sites`."""
+        """Return the columns of event rows, in their order.
+
+        New call sites wait in `call_sites`, new sites in `fault_sites`.
+        """
         site = rows["site"].astype(np.uint32)
         flags = rows["depth"] & np.uint32(STACK_MASK)
         tid = rows["tid"].astype(np.uint32)
@@ -48,6 +53,10 @@ class Translator:
         address = np.where(delta == NO_CALLER, -1, self._site_address[site[starts]] + delta)
         caller[starts] = self.call_sites.ids(address)
         self._count(site)
+        faults = np.flatnonzero(self._site_role[site] == Role.FAULT)
+        if len(faults):
+            address = self._site_address[site[faults]] + rows["caller_delta"][faults]
+            site[faults] = self.fault_sites.ids(address)
         return EventColumns(
             time_ns=rows["time_ns"].astype(np.int64),
             pid=rows["pid"].astype(np.uint32),
@@ -60,7 +69,7 @@ class Translator:
         )
 
     def _count(self, site: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> None:
-        by_role = np.bincount(self._site_role[site], minlength=8)
+        by_role = np.bincount(self._site_role[site], minlength=len(Role) + 1)
         self.calls += int(by_role[Role.ENTRY] + by_role[Role.POINT])
         self.events += int(by_role[Role.ENTRY] + by_role[Role.EXIT] + 2 * by_role[Role.POINT])
 

@@ -11,7 +11,7 @@ from funcrec.plan.builder import build_plan
 from funcrec.plan.captures import plan_values, wants_values
 from funcrec.plan.programs import ValueLimits
 from funcrec.plan.selection import parse_patterns
-from funcrec.plan.sites import ProbePlan
+from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Drain
@@ -47,6 +47,7 @@ class RecordRequest:
         min_ns: drop calls that last shorter, in the kernel; 0: keep all.
         arguments, results: of every function whose pattern names none.
         values: False: capture no values at all.
+        exits: how the ends of calls are observed.
         quiet: no progress, no closing line.
         argv: the command line, for the header.
     """
@@ -68,6 +69,7 @@ class RecordRequest:
     arguments: bool = False
     results: bool = False
     values: bool = True
+    exits: ExitMode = ExitMode.AUTO
     quiet: bool = False
     argv: list[str] = field(default_factory=list)
 
@@ -125,6 +127,7 @@ class _Session:
             gated=bool(request.roots),
             min_ns=request.min_ns,
             values=ValueLimits() if self._wants_values() else None,
+            chained=self._exits == ExitMode.AUTO,
         )
         try:
             plan = self._plan()
@@ -135,6 +138,8 @@ class _Session:
                 ring.drain()  # the calibration's own events
             if values is not None:
                 probes.install_values(values, plan.sites)
+            if self._exits == ExitMode.AUTO:
+                probes.install_chains(plan)
             with create_output(request.output) as file:
                 writer = TraceWriter(file, self._header(costs))
                 writer.snapshot(plan_snapshot(plan, values))
@@ -154,10 +159,17 @@ class _Session:
             max_probes=request.max_probes,
             arguments=request.arguments and request.values,
             results=request.results and request.values,
+            exits=self._exits,
+            # What the kernel has dropped or let through by an exit cannot be taken back.
+            takes_back=not request.roots and not request.min_ns,
         )
         for note in plan.notes:
             self._progress.say(f"funcrec: {note}")
         return plan
+
+    @property
+    def _exits(self) -> ExitMode:
+        return ExitMode.RET if self._request.entry_only else self._request.exits
 
     def _wants_values(self) -> bool:
         """Whether anything is captured: known before the plan, so that compiling can begin."""
@@ -240,6 +252,7 @@ class _Session:
                 "roots": request.roots,
                 "entry_only": request.entry_only,
                 "min_ns": request.min_ns,
+                "exits": str(self._exits),
                 "pids": request.pids,
                 "launched": self._program is not None,
             },
@@ -248,7 +261,8 @@ class _Session:
 
     def _announce(self, plan: ProbePlan, here: list[int]) -> None:
         shown = sum(not function.hidden for function in plan.functions)
-        what = f"{shown} functions, {len(plan.sites)} probes"
+        probes = sum(site.kind != SiteKind.CHAINED for site in plan.sites)
+        what = f"{shown} functions, {probes} probes"
         binary = self._request.binary
         if self._program is not None:
             self._progress.say(f"funcrec: recording {what}; starting {binary} (pid {self._program.pid})")

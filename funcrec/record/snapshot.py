@@ -36,6 +36,7 @@ def plan_snapshot(plan: ProbePlan, values: ValuePlans | None = None) -> Snapshot
                 edge=int(site.edge),
                 condition=site.condition,
                 sp_delta=site.sp_delta,
+                chained=site.kind == SiteKind.CHAINED,
             )
             for site in plan.sites
         ],

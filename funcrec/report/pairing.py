@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
+from funcrec.report.faults import take_back
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.streams import Index, Runs, Stacks, Streams, read_streams, site_functions, site_roles
 from funcrec.report.untrusted import untrusted
@@ -83,6 +84,7 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
 def _frames(streams: Streams, trace: "Trace") -> _Frames:
     roles = site_roles(trace.sites)[streams.site]
     functions = site_functions(trace.sites)
+    take_back(roles, streams, trace.sites)
     entry = np.flatnonzero((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT))
     counts = np.diff(np.searchsorted(entry, streams.stacks.start))
     stack = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)

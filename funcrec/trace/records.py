@@ -48,6 +48,7 @@ class SiteRole(IntEnum):
     GOEXIT = 5
     FATAL = 6
     START = 7
+    FAULT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class FunctionRecord:
 
 @dataclass(frozen=True, slots=True)
 class SiteRecord:
-    """A probed address. `stepped` sites cost more; `observes` counts extra hits that fire no event (see trace.md)."""
+    """A probed address. `stepped` sites cost more, `chained` ones nothing: another site's hit tells their events."""
 
     function: int
     address: int
@@ -108,6 +109,7 @@ class SiteRecord:
     edge: int = 3
     condition: int = -1
     sp_delta: int = 0
+    chained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

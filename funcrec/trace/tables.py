@@ -36,7 +36,7 @@ LIMITS = {
     "plans": MAX_TYPES,
 }
 _ROOT, _HIDDEN = 1, 2
-_STEPPED = 1
+_STEPPED, _CHAINED = 1, 2
 
 _SITE_PIECE = 1 << 16  # rows of the sites table in one record
 
@@ -74,7 +74,9 @@ class SnapshotTables:
         """All sites as rows."""
         columns = (column.tolist() for column in self.site_columns.values())
         return [
-            SiteRecord(function, address, role, bool(flags & _STEPPED), edge, condition, sp_delta)
+            SiteRecord(
+                function, address, role, bool(flags & _STEPPED), edge, condition, sp_delta, bool(flags & _CHAINED)
+            )
             for function, address, role, flags, edge, condition, sp_delta in zip(*columns, strict=True)
         ]
 
@@ -239,7 +241,7 @@ def _encode_sites(sites: list[SiteRecord]) -> dict[str, Any]:
         "function": planes.pack(column("function", np.uint32)),
         "address": planes.pack(column("address", np.uint64)),
         "role": planes.pack(column("role", np.uint8)),
-        "flags": planes.pack(column("stepped", np.uint8)),
+        "flags": planes.pack(_STEPPED * column("stepped", np.uint8) | _CHAINED * column("chained", np.uint8)),
         "edge": planes.pack(column("edge", np.uint8)),
         "condition": planes.pack(planes.zigzag(column("condition", np.int64))),
         "sp_delta": planes.pack(planes.zigzag(column("sp_delta", np.int64))),

@@ -16,7 +16,7 @@ import msgpack
 import zstandard
 
 HEADER, SNAPSHOT, EVENTS, VALUES, LOST = 1, 2, 3, 4, 5
-ENTRY, EXIT, POINT, RECOVERY, GOEXIT, FATAL, START = 1, 2, 3, 4, 5, 6, 7
+ENTRY, EXIT, POINT, RECOVERY, GOEXIT, FATAL, START, FAULT = 1, 2, 3, 4, 5, 6, 7, 8
 
 
 # Chapter 1: container
@@ -118,6 +118,21 @@ class Frame:
         self.state, self.end = state, time
 
 
+def happened(events: list[dict[str, int]]) -> list[dict[str, int]]:
+    """The events of one stack without FAULTs and the exits that they take back."""
+    out = set()
+    for at, event in enumerate(events):
+        if event["role"] != FAULT:
+            continue
+        first = at
+        while first and events[first - 1]["role"] == EXIT and events[first - 1]["time"] == events[at - 1]["time"]:
+            first -= 1
+        told = [i for i in range(first, at) if events[i]["depth"] < event["depth"]]
+        if told and events[told[0]]["function"] == event["function"]:
+            out.update(told)
+    return [event for at, event in enumerate(events) if at not in out and event["role"] != FAULT]
+
+
 def pair_stack(events: list[dict[str, int]]) -> tuple[list[Frame], list[tuple[int, Frame | None]]]:
     """Frames of one stack, and which one was innermost after each time."""
     frames: list[Frame] = []
@@ -128,7 +143,7 @@ def pair_stack(events: list[dict[str, int]]) -> tuple[list[Frame], list[tuple[in
         while stack and stack[-1].bytes >= depth:
             stack.pop().finish(state, time)
 
-    for event in events:
+    for event in happened(events):
         role, depth, time = event["role"], event["depth"], event["time"]
         if role in (ENTRY, POINT):
             end_frames(depth, "lost")
@@ -186,7 +201,7 @@ def calls_of(data: bytes) -> list[dict[str, Any]]:
     for event in events:
         system = event["stack"] != 0 and event["role"] in (ENTRY, EXIT, POINT)
         key = (event["pid"], event["image"], system, event["stack"] if system else event["goid"])
-        if ENTRY <= event["role"] <= FATAL:
+        if ENTRY <= event["role"] <= FATAL or event["role"] == FAULT:
             stacks.setdefault(key, []).append(event)
     frames: list[Frame] = []
     histories: dict[Key, list[tuple[int, Frame | None]]] = {}

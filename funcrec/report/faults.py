@@ -1,0 +1,49 @@
+"""Exits that were told a moment too early: between the probe and the RET an instruction faulted, and a panic began."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.streams import Streams, site_functions
+from funcrec.trace.records import SiteRecord, SiteRole
+
+IDLE = SiteRole.START  # ends no frame and begins none
+
+
+def take_back(roles: NDArray[np.uint8], streams: Streams, sites: list[SiteRecord]) -> None:
+    """Make idle what did not happen: exits that a FAULT event takes back, and the FAULT events themselves.
+
+    A hit may tell the exits of several frames, innermost first, at one time. A fault right after them takes back those
+    of frames that it lies within, its depth being greater, when the innermost of these is of the function that faulted:
+    else the goroutine has gone on since, in functions that are not recorded.
+
+    Args:
+        roles: u8[n], of the events in the order of the streams; changed in place.
+        streams: all events.
+        sites: of the trace.
+    """
+    faults = np.flatnonzero(roles == SiteRole.FAULT)
+    if len(faults) == 0:
+        return
+    run = _runs_of_exits(roles, streams)
+    before = np.maximum(faults - 1, 0)
+    same_stack = ~np.isin(faults, streams.stacks.start)
+    faulted = faults[same_stack & (roles[before] == SiteRole.EXIT)]
+    roles[faults] = IDLE
+    runs = run[faulted - 1]  # ascending and all different
+    exits = np.flatnonzero((roles == SiteRole.EXIT) & np.isin(run, runs))
+    fault = faulted[np.searchsorted(runs, run[exits])]
+    within = streams.depth[exits] < streams.depth[fault]
+    exits, fault = exits[within], fault[within]
+    functions = site_functions(sites)
+    _, innermost, member = np.unique(run[exits], return_index=True, return_inverse=True)
+    own = functions[streams.site[exits[innermost]]] == functions[streams.site[fault[innermost]]]
+    roles[exits[own[member]]] = IDLE
+
+
+def _runs_of_exits(roles: NDArray[np.uint8], streams: Streams) -> NDArray[np.int64]:
+    """Number the stretches of exits at one time on one stack; every other event is a stretch by itself."""
+    begins = np.ones(len(roles), dtype=bool)
+    is_exit = roles == SiteRole.EXIT
+    begins[1:] = ~(is_exit[1:] & is_exit[:-1]) | (streams.time_ns[1:] != streams.time_ns[:-1])
+    begins[streams.stacks.start[:-1]] = True
+    return np.cumsum(begins)
