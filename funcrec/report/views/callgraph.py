@@ -17,7 +17,7 @@ from funcrec.report.text import Output
 from funcrec.report.views import digits
 from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, value_formatter
 from funcrec.report.views.heading import heading
-from funcrec.report.views.lines import Index, LineKind, Lines, call_lines
+from funcrec.report.views.lines import Index, LineKind, Lines, call_lines, open_until
 from funcrec.report.views.notes import add_notes
 from funcrec.report.views.table import Column, choose_columns
 
@@ -143,10 +143,10 @@ class _Columns:
 
     def __init__(self, lines: Lines, selection: Selection, fields: set[str], color: bool) -> None:
         self.fields = fields
-        self.lines, self.calls, self.start_ns = lines, selection.calls, selection.trace.start_ns
-        self.end_ns = int(lines.time_ns.max(initial=self.start_ns))
-        self.elapsed = digits.seconds_width(self.end_ns - self.start_ns)
-        self.duration = digits.duration_width(self.end_ns - self.start_ns)
+        self.lines, self.selection, self.calls = lines, selection, selection.calls
+        self.start_ns = selection.trace.start_ns
+        longest = int(lines.time_ns.max(initial=self.start_ns)) - self.start_ns
+        self.elapsed, self.duration = digits.seconds_width(longest), digits.duration_width(longest)
         self.color = color
         marks = [" ", *(mark for _, mark in digits.MARKS), ">"]
         self.marks = np.frombuffer("".join(marks).encode(), dtype=np.uint8)
@@ -188,8 +188,9 @@ class _Columns:
         calls = self.calls
         if len(calls) == 0:
             return np.zeros(len(row), dtype=np.int64), np.zeros(len(row), dtype=bool)
-        is_open = calls.state[row] == State.OPEN
-        end_ns = np.where(is_open, self.end_ns, calls.end_ns[row])
+        end_ns = calls.end_ns[row]
+        still = np.flatnonzero(calls.state[row] == State.OPEN)
+        end_ns[still] = open_until(self.selection, row[still])
         known = (end_ns >= 0) & ((kind == LineKind.LEAF) | (kind == LineKind.END))
         return np.where(known, np.maximum(end_ns - calls.start_ns[row], 0), 0), known
 

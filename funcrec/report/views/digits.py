@@ -52,10 +52,12 @@ def duration_width(longest_ns: int) -> int:
 
 def put_durations(field: Bytes, durations_ns: Numbers) -> None:
     """Write durations as `  1.900 us`; three decimals above 1 us, whole nanoseconds below."""
-    # Thousandths of the unit; what rounds up to 1000 us or ms is 1 of the next unit.
-    unit = (durations_ns >= 1000).astype(np.int64)
+    # The unit is chosen after rounding, so that 999.9996 us is 1.000 ms.
     micros = (durations_ns + 500) // 1000
-    unit += (durations_ns >= 10**6) + (micros >= 10**6)
+    unit = (durations_ns >= 1000).astype(np.int64)
+    unit += durations_ns >= 10**6
+    unit += micros >= 10**6
+    # Thousandths of the unit.
     scaled = np.where(unit == 2, micros, durations_ns)
     scaled = np.where(unit == 3, (durations_ns + 500_000) // 10**6, scaled)
     whole = scaled // 1000

@@ -65,14 +65,27 @@ def call_lines(selection: Selection) -> Lines:
     nested = has_callees[rows] & (calls.state[rows] <= State.OPEN)
     closed = rows[nested]
     end_ns = calls.end_ns[closed]
-    latest = max(selection.trace.end_ns, int(calls.end_ns.max(initial=0)), int(calls.start_ns.max(initial=0)))
-    end_ns[calls.state[closed] == State.OPEN] = latest
+    still = calls.state[closed] == State.OPEN
+    end_ns[still] = open_until(selection, closed[still])
     row = np.concatenate((rows, closed))
     kind = np.full(len(row), LineKind.END, dtype=np.uint8)
     kind[: len(rows)] = np.where(nested, LineKind.BEGIN, LineKind.LEAF)
     time_ns = np.concatenate((calls.start_ns[rows], end_ns))
     order = _order(selection, row, kind, time_ns, level)
     return Lines(row[order], kind[order], time_ns[order], level)
+
+
+def open_until(selection: Selection, rows: Index) -> Index:
+    """Return the time up to which open calls are known to have run: the end of their process or of the trace."""
+    calls, trace = selection.calls, selection.trace
+    result = np.full(len(rows), trace.end_ns, dtype=np.int64)
+    start_ns, pid = calls.start_ns[rows], calls.pid[rows]
+    for process in trace.processes if len(rows) else ():
+        if process.end_ns >= 0:
+            result[(pid == process.pid) & (start_ns >= process.start_ns) & (start_ns <= process.end_ns)] = (
+                process.end_ns
+            )
+    return np.maximum(result, start_ns)
 
 
 def _order(selection: Selection, row: Index, kind: NDArray[np.uint8], time_ns: Index, level: Index) -> Index:

@@ -78,5 +78,6 @@ def _start(trace: "Trace", facts: GoroutineRecord, output: OutputRequest) -> str
         site = trace.call_sites[facts.created_at - 1]
         name = caller_names(trace, output.names)[facts.created_at]
         where = f"{site.file if output.srcline else site.file.rpartition('/')[2]}:{site.line}" if site.file else ""
-        text += printable(" in " + ", ".join(part for part in (name, where) if part))
+        places = ", ".join(part for part in (name, where) if part)
+        text += f" in {printable(places)}" if places else ""
     return text + (f", runs {printable(facts.entry)}" if facts.entry else "")
