@@ -21,6 +21,7 @@ COMMANDS: tuple[str, ...] = (
     "hist",
     "graph",
     "goroutines",
+    "diff",
     "export",
     "info",
     "doctor",

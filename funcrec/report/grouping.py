@@ -143,6 +143,15 @@ NAMED: dict[str, Callable[[Selection, Names], Column]] = {
 _SYNONYMS = {"function": "func", "goid": "goroutine", "pkg": "package", "thread": "tid", "process": "pid"}
 
 
+def key_order(key: object) -> tuple[object, ...]:
+    """What to sort keys by: numbers by size, before text by letters, before nothing."""
+    if isinstance(key, list):
+        return tuple(key_order(each) for each in key)
+    if key is None or isinstance(key, str):
+        return (1 if key is not None else 2, 0, key or "")
+    return (0, key, "")
+
+
 def column_name(by: str) -> str:
     """What the column of a grouping is called: its name, or the expression as written."""
     return _SYNONYMS.get(by.strip(), by.strip())

@@ -14,7 +14,7 @@ from funcrec.report.conditions import evaluate
 from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of, distribute, merge, percentile
 from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import Selection, select
-from funcrec.report.grouping import encode, group
+from funcrec.report.grouping import encode, group, key_order
 from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.summary import Groups
@@ -147,19 +147,10 @@ def arrange(rows: list[Row], sort: str | None, top: int | None) -> list[Row]:
         return sort_rows(rows, sort, columns)[:top]
     counts: dict[object, int] = {}
     for row in rows:
-        counts[_order(row["key"])] = counts.get(_order(row["key"]), 0) + row["n"]
+        counts[key_order(row["key"])] = counts.get(key_order(row["key"]), 0) + row["n"]
     kept = sorted(counts, key=lambda key: -counts[key])[:top]
-    rows = [row for row in rows if _order(row["key"]) in kept]
-    return sorted(rows, key=lambda row: (_order(row["key"]), row.get("start_ns", 0)))
-
-
-def _order(key: object) -> tuple[object, ...]:
-    """Numbers by size, before text by letters, before nothing."""
-    if isinstance(key, list):
-        return tuple(_order(each) for each in key)
-    if key is None or isinstance(key, str):
-        return (1 if key is not None else 2, 0, key or "")
-    return (0, key, "")
+    rows = [row for row in rows if key_order(row["key"]) in kept]
+    return sorted(rows, key=lambda row: (key_order(row["key"]), row.get("start_ns", 0)))
 
 
 def _plain(key: tuple[object, ...]) -> object:

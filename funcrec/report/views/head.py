@@ -25,7 +25,7 @@ def head_lines(facts: Sequence[Facts]) -> list[str]:
     where = " in ".join(part for part in (functions, goroutines) if part)
     span = format_duration(sum(each.span_ns for each in facts))
     lines = [f"{name}: {amount}{' of ' if functions else ' in '}{where}, {span} recorded"]
-    lines += [_endings(facts), *cost_lines(facts), _losses(facts)]
+    lines += [_endings(facts), *cost_lines(facts), losses(facts)]
     return lines + [f"{printable(each.file)} is damaged: {printable(each.damage)}" for each in facts if each.damage]
 
 
@@ -35,7 +35,7 @@ def _endings(facts: Sequence[Facts]) -> str:
     return ", ".join(parts) or "no calls"
 
 
-def _losses(facts: Sequence[Facts]) -> str:
+def losses(facts: Sequence[Facts]) -> str:
     """`lost: 0`, also when there is nothing to tell."""
     events, values = sum(each.lost_events for each in facts), sum(each.lost_values for each in facts)
     text = f"lost: {format_count(events)}" + (" events" if events else "")

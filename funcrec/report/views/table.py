@@ -10,7 +10,7 @@ from typing import Any
 
 from funcrec.errors import UsageError
 from funcrec.report.request import Format
-from funcrec.report.text import Output, json_safe, printable
+from funcrec.report.text import Output, Palette, json_safe, printable
 from funcrec.units import format_count, format_duration
 
 Row = Mapping[str, Any]
@@ -20,13 +20,15 @@ Row = Mapping[str, Any]
 class Column:
     """One column: `key` in rows and machine formats, `title` for people, `show` turns a value into text.
 
-    Without `show`, integers are grouped by three, None is a dash, text is made printable.
+    Without `show`, integers are grouped by three, None is a dash, text is made printable. `style` picks a colour for a
+    value.
     """
 
     key: str
     title: str = ""
     show: Callable[[Any], str] | None = None
     right: bool = True
+    style: Callable[[Any, Palette], str] | None = None
 
     @property
     def heading(self) -> str:
@@ -126,10 +128,15 @@ def write_table(output: Output, columns: Sequence[Column], rows: Sequence[Row]) 
     palette = output.palette
     lines = []
     for number, line in enumerate(cells):
-        padded = (
+        padded = [
             cell.rjust(width) if column.right else cell.ljust(width)
             for cell, width, column in zip(line, widths, columns, strict=True)
-        )
+        ]
+        padded[-1] = padded[-1].rstrip()
+        if number:
+            row = rows[number - 1]
+            styles = [column.style(row[column.key], palette) if column.style is not None else "" for column in columns]
+            padded = [palette.paint(cell, style) for cell, style in zip(padded, styles, strict=True)]
         text = "  ".join(padded).rstrip()
         lines.append(palette.paint(text, palette.bold) if number == 0 else text)
     output.write("\n".join(lines) + "\n")
