@@ -170,10 +170,31 @@ int hit(struct pt_regs *ctx)
 #if VALUES
 	/* Before the event: who sees the event finds its values, or they are lost. */
 	if (COOKIE_VALUES(cookie)) {
-		u64 sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
-		int failed = capture_values(ctx, site, ring, event.time_ns, event.tid, sp);
-		if (failed <= 0)
-			event.depth |= EVENT_VALUES;
+		struct value_scratch *scratch = value_scratch_of(event.tid);
+		int failed = -1;
+
+		event.depth |= EVENT_VALUES;
+		if (scratch) {
+			struct value_hit *kept = &scratch->hit;
+
+			kept->event = event;
+			kept->key = key;
+			kept->cookie = cookie;
+			kept->depth = depth;
+			kept->sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
+			kept->ring = ring;
+			failed = capture_values(ctx, scratch);
+			event = kept->event;
+			key = kept->key;
+			cookie = kept->cookie;
+			depth = kept->depth;
+			ring = kept->ring;
+			role = COOKIE_ROLE(cookie);
+			site = COOKIE_SITE(cookie);
+			state = ring_state_of(ring);
+			if (!state)
+				return 0;
+		}
 		if (failed < 0)
 			__sync_fetch_and_add(&state->lost_values, 1);
 	}

@@ -5,11 +5,11 @@
  * trace/values.py decodes the blob.
  *
  * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
- * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS. values_output() is generated.
- * Interface: capture_values().
+ * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS, SLEEPABLE (0/1: the program may
+ * sleep). values_output() is generated. Interface: value_scratch_of(), capture_values().
  */
 
-#define VALUE_STEPS 320
+#define VALUE_STEPS 256
 #define VALUE_QUEUE 128 /* a power of two */
 
 /* What a reference says about the words at its offset. */
@@ -17,7 +17,7 @@
 #define REF_BYTES 1     /* p, length: at most `cap` bytes at p */
 #define REF_SLICE 2     /* p, length: the program for at most `cap` elements at p */
 #define REF_INDEX 3     /* p, length: if length > cap, the program at p + displacement */
-#define REF_IFACE 4     /* itab, data: the program for the dynamic type at data */
+#define REF_IFACE 4     /* itab, data: the program for the dynamic type, whose word is at itab + displacement, at data */
 #define REF_EFACE 5     /* type, data: the same */
 #define REF_TEXT 6      /* p: NUL-ended text of at most `cap` bytes at p + displacement */
 #define REF_ABSOLUTE 7  /* nothing: the program at displacement, an address as linked */
@@ -80,8 +80,20 @@ struct value_item {
 	u16 pad;
 };
 
+/* What a hit knows already, kept in memory during the capture: what the verifier knows of it must not tell one way to get
+ * there from another, or it walks the whole machine once for each. */
+struct value_hit {
+	struct event event;
+	struct goroutine_key key;
+	u64 cookie;
+	u64 depth;
+	u64 sp; /* at function entry */
+	u32 ring;
+};
+
 /* Working memory of one thread: a thread is in one hit at a time, whatever preempts it. */
 struct value_scratch {
+	struct value_hit hit;
 	u64 registers[16];
 	struct value_item queue[VALUE_QUEUE];
 	u64 bias;
@@ -109,6 +121,18 @@ BPF_F_TABLE("array", u32, struct value_scratch, value_blank, 1, 0);
 
 /* Keeps the compiler from using what it knows of x: the bound that follows must be visible to the verifier. */
 #define value_opaque(x) asm volatile("" : "+r"(x))
+
+/* Reads user memory. A page that is not in memory, such as one of constants that nobody has looked at yet, can only be
+ * brought in by a program that may sleep. */
+static __always_inline s64 value_copy(void *to, u32 size, void *from)
+{
+	s64 got = bpf_probe_read_user(to, size, from);
+#if SLEEPABLE
+	if (got < 0)
+		got = bpf_copy_from_user(to, size, from);
+#endif
+	return got;
+}
 
 static __always_inline u64 value_word(struct value_scratch *s, u32 offset)
 {
@@ -149,25 +173,24 @@ static __always_inline u32 value_read(struct value_scratch *s, u64 address, u32 
 	at &= VALUE_BYTES - 1;
 	segment = (struct value_segment *)(s->blob + at);
 	segment->address = address;
+	segment->length = 0;
+	segment->status = SEGMENT_UNREADABLE;
 	value_opaque(size);
 	size &= VALUE_BYTES - 1;
 	if (text) {
 		got = bpf_probe_read_user_str(s->blob + at + sizeof(*segment), size, (void *)address);
-		if (got >= 0)
-			size = got;
+		size = got;
 	} else {
-		got = bpf_probe_read_user(s->blob + at + sizeof(*segment), size, (void *)address);
+		got = value_copy(s->blob + at + sizeof(*segment), size, (void *)address);
 	}
-	if (got < 0) {
-		segment->length = 0;
-		segment->status = SEGMENT_UNREADABLE;
-		s->used = at + sizeof(*segment);
+	at += sizeof(*segment);
+	s->used = at;
+	if (got < 0)
 		return 0;
-	}
 	segment->length = size;
 	segment->status = SEGMENT_OK;
-	s->used = at + sizeof(*segment) + ((size + 7) & ~7u);
-	return at + sizeof(*segment);
+	s->used = at + ((size + 7) & ~7u);
+	return at;
 }
 
 /* Room for a segment of that many bytes? */
@@ -176,77 +199,64 @@ static __always_inline int value_fits(struct value_scratch *s, u32 size)
 	return s->used + sizeof(struct value_segment) + size + 8 <= VALUE_BYTES;
 }
 
-static __always_inline void value_dynamic(struct value_scratch *s, u64 type, u64 data)
+/* What an interface's data word points at depends on its type word. That lies in the interface itself, or elsewhere (in an
+ * itab or a generic dictionary): then it is kept as a segment, since the decoder wants it too. Returns the program for
+ * data, with its cost above 16 bits; 0: none. */
+static __always_inline u32 value_dynamic(struct value_scratch *s, u64 word, u64 address)
 {
 	u32 *program;
-
-	type -= s->bias;
-	program = value_types.lookup(&type);
-	if (program && (*program & 0xffff) && data)
-		value_push(s, data, *program & 0xffff, 1, *program >> 16, 0);
-}
-
-/* A type word that lies elsewhere (in an itab or a dictionary) is kept as a segment: the decoder wants it too. */
-static __always_inline void value_dynamic_at(struct value_scratch *s, u64 address, u64 data)
-{
 	u32 at;
 
-	if (!value_fits(s, 8)) {
-		s->status |= CAPTURE_FULL;
-		return;
+	if (address) {
+		word = 0;
+		if (value_fits(s, 8)) {
+			at = value_read(s, address, 8, 0);
+			if (at)
+				word = value_word(s, at);
+		} else {
+			s->status |= CAPTURE_FULL;
+		}
 	}
-	at = value_read(s, address, 8, 0);
-	if (at)
-		value_dynamic(s, value_word(s, at), data);
+	word -= s->bias;
+	program = value_types.lookup(&word);
+	return program ? *program : 0;
 }
 
+/* Written so that the cases meet again early: the verifier walks every path of every step. */
 static __always_inline void value_follow(struct value_scratch *s, struct value_ref *ref)
 {
-	u32 at = s->base + ref->offset;
-	u64 word = value_word(s, at), second = value_word(s, at + 8), cap = ref->cap;
+	u32 at = s->base + ref->offset, kind = ref->kind, program = ref->program, cap = ref->cap, count = 1;
+	u64 word = value_word(s, at), second = value_word(s, at + 8), shift = ref->displacement;
 
-	switch (ref->kind) {
-	case REF_POINTER:
-		if (word)
-			value_push(s, word + ref->displacement, ref->program, 1, ref->cost, 0);
-		break;
-	case REF_BYTES:
-	case REF_SLICE:
-		if (second < cap)
-			cap = second;
-		if (word && cap)
-			value_push(s, word, ref->program, cap, 0, 0);
-		break;
-	case REF_INDEX:
-		if (word && second > cap && second < 1ull << 63)
-			value_push(s, word + ref->displacement, ref->program, 1, 0, 0);
-		break;
-	case REF_IFACE:
-		if (word)
-			value_dynamic_at(s, word + 8, second);
-		break;
-	case REF_EFACE:
-		if (word)
-			value_dynamic(s, word, second);
-		break;
-	case REF_TEXT:
-		if (word)
-			value_push(s, word + ref->displacement, ref->program, cap, 0, 1);
-		break;
-	case REF_ABSOLUTE:
-		value_push(s, ref->displacement + s->bias, ref->program, 1, 0, 0);
-		break;
-	case REF_SHAPE:
-		if (word)
-			value_dynamic_at(s, word + ref->displacement, value_word(s, s->base + (u32)cap));
-		break;
+	if (kind <= REF_SLICE && kind != REF_POINTER) {
+		count = second < cap ? second : cap;
+	} else if (kind == REF_TEXT) {
+		count = cap;
+	} else if (kind == REF_INDEX) {
+		count = second > cap && second < 1ull << 63;
+	} else if (kind == REF_ABSOLUTE) {
+		word = s->bias | 1;
+		shift -= 1;
 	}
+	if (!word || !count)
+		return;
+	if (kind == REF_IFACE || kind == REF_EFACE || kind == REF_SHAPE) {
+		u64 type_at = kind == REF_EFACE ? 0 : word + shift;
+		u64 data = kind == REF_SHAPE ? value_word(s, s->base + cap) : second;
+		program = value_dynamic(s, word, type_at);
+		word = data;
+		shift = 0;
+		if (!word)
+			return;
+	}
+	if (program)
+		value_push(s, word + shift, program & 0xffff, count, (program >> 16) + ref->cost, kind == REF_TEXT);
 }
 
 /* Takes the next item of the queue: reads its bytes and makes it the current element. 0 when there is none. */
 static __always_inline int value_next(struct value_scratch *s)
 {
-	u32 head = s->head, program, count, size, at;
+	u32 head = s->head, program, count, size, room;
 	struct value_program *found;
 	struct value_item *item;
 
@@ -261,20 +271,19 @@ static __always_inline int value_next(struct value_scratch *s)
 		return 1;
 	count = item->count;
 	size = found->size * count;
-	if (!value_fits(s, size)) {
-		u32 room = VALUE_BYTES - 24 - s->used;
+	room = VALUE_BYTES - sizeof(struct value_segment) - 8 - s->used;
+	if ((s32)room < 0)
+		room = 0;
+	if (size > room) {
 		s->status |= CAPTURE_FULL;
-		if (s->used + 24 >= VALUE_BYTES || found->size == 0)
-			return 1;
-		count = room / found->size;
+		count = found->size ? room / found->size : 0;
 		size = count * found->size;
-		if (count == 0)
-			return 1;
 	}
-	at = value_read(s, item->address, size, item->text);
-	if (!at)
+	if (size == 0)
 		return 1;
-	s->base = at;
+	s->base = value_read(s, item->address, size, item->text);
+	if (!s->base)
+		return 1;
 	s->first_ref = found->first_ref;
 	s->program_refs = found->refs;
 	s->ref = found->first_ref;
@@ -285,29 +294,27 @@ static __always_inline int value_next(struct value_scratch *s)
 	return 1;
 }
 
-/* One step: a reference, the next element or the next item. 0 when all is done. */
+/* One step: a reference, or the next item. 0 when all is done. */
 static __always_inline int value_step(struct value_scratch *s)
 {
 	struct value_ref *ref;
 	u32 index;
 
-	if (s->refs) {
-		index = s->ref;
-		s->ref = index + 1;
-		s->refs--;
-		ref = value_refs.lookup(&index);
-		if (ref)
-			value_follow(s, ref);
-		return 1;
-	}
-	if (s->elements) {
+	if (!s->refs)
+		return value_next(s);
+	index = s->ref;
+	ref = value_refs.lookup(&index);
+	if (ref)
+		value_follow(s, ref);
+	s->ref = index + 1;
+	s->refs--;
+	if (!s->refs && s->elements) {
 		s->elements--;
 		s->base += s->size;
 		s->ref = s->first_ref;
 		s->refs = s->program_refs;
-		return 1;
 	}
-	return value_next(s);
+	return 1;
 }
 
 static __always_inline void value_registers(struct value_scratch *s, struct pt_regs *ctx, u64 sp)
@@ -363,43 +370,36 @@ static __always_inline void value_roots(struct value_scratch *s, struct value_si
 	at &= 255;
 	value_opaque(size);
 	size &= VALUE_BYTES - 1;
-	if (size && bpf_probe_read_user(s->blob + at, size, (void *)(sp + site->stack_offset)))
+	if (size && value_copy(s->blob + at, size, (void *)(sp + site->stack_offset)))
 		s->status |= CAPTURE_STACK;
 	s->used = (at + size + 7) & ~7u;
 }
 
-/* Reads what the plan wants at this site and sends it: the event of the same hit carries the same time and thread.
- * sp is SP at function entry. Returns 0 when it was sent, 1 when the site has no values, negative when it was lost. */
-static __always_inline int capture_values(struct pt_regs *ctx, u32 index, u32 ring, u64 time_ns, u32 tid, u64 sp)
+/* Reads what the plan wants at the site of s->hit and sends it: the event of the same hit carries the same time and
+ * thread. Returns 0 when it was sent, negative when it was lost. */
+static __always_inline int capture_values(struct pt_regs *ctx, struct value_scratch *s)
 {
+	u32 index = s->hit.event.site, size;
 	struct value_site *site = value_sites.lookup(&index);
-	struct value_scratch *s;
-	u32 size;
 
-	if (!site || !site->used)
-		return 1;
-	s = value_scratch_of(tid);
-	if (!s)
+	if (!site)
 		return -1;
 	s->head = s->tail = s->elements = s->depth = s->status = 0;
 	s->bias = ctx->ip - site->address;
-	value_registers(s, ctx, sp);
-	value_roots(s, site, sp);
+	value_registers(s, ctx, s->hit.sp);
+	value_roots(s, site, s->hit.sp);
 	s->base = 0;
 	s->ref = site->first_ref;
 	s->refs = site->refs;
-	if (s->refs) {
-		int step;
 #pragma clang loop unroll(disable)
-		for (step = 0; step < VALUE_STEPS; step++)
-			if (!value_step(s))
-				break;
-		if (step == VALUE_STEPS)
-			s->status |= CAPTURE_FULL;
-	}
+	for (int step = 0; step < VALUE_STEPS; step++)
+		if (!value_step(s))
+			break;
+	if (s->refs || s->head != s->tail)
+		s->status |= CAPTURE_FULL;
 	*(u64 *)s->blob = s->bias | s->status; /* the bias is a multiple of the page size */
-	s->header.time_ns = time_ns;
-	s->header.tid = tid;
+	s->header.time_ns = s->hit.event.time_ns;
+	s->header.tid = s->hit.event.tid;
 	s->header.site = index;
 	s->header.length = s->used;
 	s->header.status = s->status;
@@ -410,5 +410,5 @@ static __always_inline int capture_values(struct pt_regs *ctx, u32 index, u32 ri
 	size = ((size + sizeof(struct value_header) + 8 + 63) & ~63u) - 8;
 	if (size > sizeof(struct value_header) + 2 * VALUE_BYTES)
 		return -1;
-	return values_output(ring, &s->header, size);
+	return values_output(s->hit.ring, &s->header, size);
 }

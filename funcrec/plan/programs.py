@@ -13,6 +13,7 @@ from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped
 MAX_PROGRAMS = 1 << 15
 MAX_REFERENCES = 1 << 18
 MAP_COUNT_BYTES = 8  # a map's count is its first word: runtime.hmap.count, internal/runtime/maps.Map.used
+ITAB_TYPE_OFFSET = 8  # abi.ITab.Type
 CHANNEL_BYTES = 16  # runtime.hchan: qcount, dataqsiz
 
 
@@ -153,7 +154,8 @@ class Programs:
             found.append(Reference(RefKind.POINTER, base, self.COUNT))
         elif kind in (Kind.IFACE, Kind.EFACE):
             self.interfaces = True
-            found.append(Reference(RefKind.IFACE if kind is Kind.IFACE else RefKind.EFACE, base))
+            word = ITAB_TYPE_OFFSET if kind is Kind.IFACE else 0
+            found.append(Reference(RefKind.IFACE if kind is Kind.IFACE else RefKind.EFACE, base, 0, word))
         elif kind is Kind.STRUCT and type_.name != "time.Time":
             for part in type_.fields:
                 self._collect(self.types[part.type], level, base + part.offset, text_bytes, found)

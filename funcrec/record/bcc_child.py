@@ -7,6 +7,7 @@ Protocol over the inherited socket: the parent sends one JSON object, length-pre
 answers with one such object and, on success, the descriptors as SCM_RIGHTS in the order of its "descriptors" list.
 """
 
+import ctypes
 import json
 import os
 import socket
@@ -21,6 +22,12 @@ _DISTRIBUTION_FOLDERS = (
     "/usr/lib/python3*/site-packages",
     "/usr/lib64/python3*/site-packages",
 )
+_SYS_BPF = 321  # x86-64
+_PROG_LOAD = 5  # enum bpf_cmd
+_KPROBE = 2  # enum bpf_prog_type
+_SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
+_EXPECTED_ATTACH_TYPE_AT = 68  # behind prog_name[16] and prog_ifindex
+_PROG_LOAD_BYTES = 128
 _UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, Linux 6.6 include/uapi/linux/bpf.h
 
 
@@ -42,24 +49,63 @@ def _build(request: dict[str, Any]) -> tuple[dict[str, Any], list[int], Any]:
             raise ImportError(f"{bcc.__file__} is not the BPF Compiler Collection")
     except (ImportError, OSError, SyntaxError) as error:
         return {"failed": "import", "detail": str(error)}, [], None
+    if request["sleepable"] and request["multi"]:
+        try:
+            module = bcc.BPF(text=request["text"], cflags=[*request["flags"], "-DSLEEPABLE=1"])
+            programs = [_load_sleepable(module.dump_func(name.encode())) for name in request["programs"]]
+            return _handed_over(request, module, programs)
+        except Exception:  # an older kernel: the plain program below says what is wrong if it is something else
+            pass
     try:
-        module = bcc.BPF(text=request["text"], cflags=request["flags"])
+        module = bcc.BPF(text=request["text"], cflags=[*request["flags"], "-DSLEEPABLE=0"])
     except Exception as error:  # bcc raises bare Exception
         return {"failed": "compile", "detail": str(error)}, [], None
-    names, descriptors = [], []
+    programs = []
     try:
         for name in request["programs"]:
             attach_type = _UPROBE_MULTI if request["multi"] else -1
             function = module.load_func(name, bcc.BPF.KPROBE, None, attach_type)
-            names.append(name)
-            descriptors.append(function.fd)
+            programs.append(function.fd)
     except Exception as error:
         return {"failed": "load", "detail": str(error)}, [], None
-    for name in request["maps"]:
-        names.append(name)
-        descriptors.append(module[name.encode()].map_fd)
+    return _handed_over(request, module, programs)
+
+
+def _handed_over(request: dict[str, Any], module: Any, programs: list[int]) -> tuple[dict[str, Any], list[int], Any]:
+    names = [*request["programs"], *request["maps"]]
+    descriptors = [*programs, *(module[name.encode()].map_fd for name in request["maps"])]
     # The module owns the descriptors: it must live until they are sent.
     return {"descriptors": names}, descriptors, module
+
+
+def _load_sleepable(instructions: bytes) -> int:
+    """Load a program that may sleep: BCC has no way to say so.
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
+    code, license_ = ctypes.create_string_buffer(instructions, len(instructions)), ctypes.create_string_buffer(b"GPL")
+    attr = ctypes.create_string_buffer(_PROG_LOAD_BYTES)
+    # union bpf_attr of BPF_PROG_LOAD: type, count, insns, license, log level, size and buffer, kernel version, flags
+    values = (
+        _KPROBE,
+        len(instructions) // 8,
+        ctypes.addressof(code),
+        ctypes.addressof(license_),
+        0,
+        0,
+        0,
+        0,
+        _SLEEPABLE,
+    )
+    struct.pack_into("<IIQQIIQII", attr, 0, *values)
+    struct.pack_into("<I", attr, _EXPECTED_ATTACH_TYPE_AT, _UPROBE_MULTI)
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.syscall(_SYS_BPF, _PROG_LOAD, attr, _PROG_LOAD_BYTES)
+    if descriptor < 0:
+        code_number = ctypes.get_errno()
+        raise OSError(code_number, os.strerror(code_number))
+    return descriptor
 
 
 def _receive(channel: socket.socket) -> bytes:

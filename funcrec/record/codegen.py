@@ -79,7 +79,9 @@ def generate(request: ProgramRequest) -> Program:
         maps += ["value_sites", "value_programs", "value_refs", "value_types", *value_ring_names(request.rings)]
     if request.chained:
         maps += ["chains", "chain_origins"]
-    return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps))
+    return Program(
+        text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps), sleepable=request.values is not None
+    )
 
 
 def ring_names(rings: int) -> list[str]:

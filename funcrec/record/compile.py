@@ -31,6 +31,7 @@ class Program:
         programs: names of the BPF functions to load.
         maps: names of the maps to hand back.
         multi: load for uprobe_multi links (Linux 6.6).
+        sleepable: let the programs sleep (macro SLEEPABLE is 1) where the kernel allows it, else 0.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Program:
     programs: tuple[str, ...]
     maps: tuple[str, ...]
     multi: bool = True
+    sleepable: bool = False
 
 
 class Compiler:
@@ -67,6 +69,7 @@ class Compiler:
                 "programs": program.programs,
                 "maps": program.maps,
                 "multi": program.multi,
+                "sleepable": program.sleepable,
                 "kernel_source": str(data_path("bpf/stubs")),
             }
         ).encode()
