@@ -6,8 +6,6 @@ A call that lacks a value makes what is computed from it unknown, and unknown pa
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,10 +94,9 @@ def _named(trace: "Trace", calls: Calls, node: Node) -> ValueColumn:
     if name in BUILT_IN:
         return BUILT_IN[name](trace, calls)
     # Values are decoded only when a name asks for one.
-    if find_spec("funcrec.report.arguments") is None:
-        raise unknown_name(name, [])
-    column: ValueColumn = import_module("funcrec.report.arguments").value_column(trace, calls, name)
-    return column
+    from funcrec.report.arguments import value_column
+
+    return value_column(trace, calls, name)
 
 
 def unknown_name(name: str, others: list[str]) -> UsageError:

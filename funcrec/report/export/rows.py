@@ -5,8 +5,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -69,10 +67,12 @@ def write_chosen(output: Output, selection: Selection, request: OutputRequest) -
 
 def call_values(selection: Selection, rows: Rows) -> Values | None:
     """Arguments and results of calls in the JSON forms of the contract; None when the trace has none."""
-    if not selection.trace.reader.plans or find_spec("funcrec.report.arguments") is None:
+    if not selection.trace.reader.plans:
         return None
-    values: Values = import_module("funcrec.report.arguments").call_values(selection.trace, selection.calls, rows)
-    return values
+    # Decoding values is loaded only for traces that have some.
+    from funcrec.report import arguments
+
+    return arguments.call_values(selection.trace, selection.calls, rows)
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:

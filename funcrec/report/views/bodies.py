@@ -1,6 +1,5 @@
 """The right part of a call graph's line: indentation, name, values, state, call site. Made once per kind of line."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,13 +94,10 @@ class Bodies(dict[int, bytes]):
         return printable(", ".join(part for part in parts if part))
 
 
-def value_formatter(selection: Selection) -> Callable[[dict[str, Any], dict[str, Any]], tuple[str, str]] | None:
-    """What turns fetched values into text, None when the trace has none."""
-    from importlib import import_module
-    from importlib.util import find_spec
+def results_text(results: dict[str, Any]) -> str:
+    """`3` for a single result, `(n=3, err=nil)` for several, "" for none."""
+    from funcrec.report.valuetext import format_value, format_values
 
-    if not selection.trace.reader.plans or find_spec("funcrec.report.arguments") is None:
-        return None
-    formatter: Callable[[dict[str, Any], dict[str, Any]], tuple[str, str]]
-    formatter = import_module("funcrec.report.arguments").format_values
-    return formatter
+    if len(results) == 1:
+        return format_value(next(iter(results.values())))
+    return f"({format_values(results)})" if results else ""

@@ -15,7 +15,7 @@ from funcrec.report.grouping import encode
 from funcrec.report.request import OutputRequest
 from funcrec.report.text import Output
 from funcrec.report.views import digits
-from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, value_formatter
+from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, results_text
 from funcrec.report.views.heading import heading
 from funcrec.report.views.lines import Index, LineKind, Lines, call_lines, open_until
 from funcrec.report.views.notes import add_notes
@@ -54,7 +54,6 @@ class _Writer:
     def __init__(self, output: Output, selection: Selection, request: OutputRequest, fields: set[str]) -> None:
         self.output, self.selection, self.calls = output, selection, selection.calls
         self.bodies = Bodies(selection, request, output.palette, callers="caller" in fields)
-        self.format_values = value_formatter(selection)
         lines = call_lines(selection)
         self.labels, self.label_of = _goroutine_labels(selection)
         self.lines, self.notes, self.note_rows = add_notes(selection, lines, request)
@@ -118,7 +117,7 @@ class _Writer:
                 pieces[line] = self._note(int(row[line]))
         else:
             pieces = list(map(self.bodies.__getitem__, keys))
-        if self.format_values is not None:
+        if self.selection.trace.reader.plans:
             self._add_values(pieces, keys, row, kind)
         return pieces
 
@@ -129,13 +128,13 @@ class _Writer:
 
     def _add_values(self, pieces: list[bytes], keys: list[int], row: Index, kind: NDArray[np.uint8]) -> None:
         """Replace the lines of calls with values."""
+        from funcrec.report.valuetext import format_values
+
         at = np.flatnonzero(kind != LineKind.NOTE)
-        values = call_values(self.selection, row[at])
-        if values is None or self.format_values is None:
-            return
+        values = call_values(self.selection, row[at]) or []
         for line, (arguments, results) in zip(at.tolist(), values, strict=True):
             if arguments or results:
-                pieces[line] = self.bodies.text(keys[line], *self.format_values(arguments, results))
+                pieces[line] = self.bodies.text(keys[line], format_values(arguments), results_text(results))
 
 
 class _Columns:
