@@ -101,30 +101,23 @@ def _settle(start: int, wanted: Mapping[int, list[tuple[int, int]]], length: dic
     """Depth first, callees before callers, without recursion: call chains can be long."""
     if start in length:
         return
-    pending: list[tuple[int, Iterator[tuple[int, int]]]] = [(start, iter(wanted.get(start, ())))]
-    active = {start: 0}
+    pending = [(start, 0)]  # functions on the way down, and the link of each that is looked at
+    active = {start: 0}  # the longest cascade found for each so far
     while pending:
-        address, links = pending[-1]
-        for callee, back in links:
-            if callee in active:
-                continue  # a cycle
-            if callee not in length:
-                pending.append((callee, iter(wanted.get(callee, ()))))
-                active[callee] = 0
-                # Looked at again once the callee is settled.
-                pending[-2] = (address, _again((callee, back), links))
-                break
-            if length[callee] < MAX_CHAIN:
-                chained.add(back)
-                active[address] = max(active[address], length[callee] + 1)
-        else:
-            pending.pop()
+        address, at = pending.pop()
+        links = wanted.get(address, ())
+        if at == len(links):
             length[address] = active.pop(address)
-
-
-def _again(first: tuple[int, int], rest: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    yield first
-    yield from rest
+            continue
+        callee, back = links[at]
+        if callee not in active and callee not in length:
+            pending += [(address, at), (callee, 0)]
+            active[callee] = 0
+            continue
+        pending.append((address, at + 1))
+        if callee not in active and length[callee] < MAX_CHAIN:  # else a cycle, or too long
+            chained.add(back)
+            active[address] = max(active[address], length[callee] + 1)
 
 
 def _sites(
