@@ -14,7 +14,7 @@ import numpy as np
 from funcrec.report.calls import State
 from funcrec.report.export.creation import creations
 from funcrec.report.export.text import printable_tree, to_json
-from funcrec.report.export.timeline import Timeline
+from funcrec.report.export.timeline import Index, Timeline
 from funcrec.report.text import printable
 
 _CHUNK = 1 << 14
@@ -34,8 +34,11 @@ def encode(timeline: Timeline) -> Iterator[bytes]:
     }
     yield f'{{"displayTimeUnit":"ns","otherData":{to_json(about)},"traceEvents":[\n'.encode()
     yield _metadata(timeline).encode()
-    for low in range(0, len(timeline), _CHUNK):
-        yield _events(timeline, low, min(low + _CHUNK, len(timeline))).encode("utf-8", "replace")
+    names = [f'"name":{to_json(name)},"cat":"go","ts":' for name in timeline.source.function_names]
+    threads = [f',"pid":{t.pid},"tid":{tid}' for t, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True)]
+    order = timeline.in_start_order()
+    for low in range(0, len(order), _CHUNK):
+        yield _events(timeline, order[low : low + _CHUNK], names, threads).encode("utf-8", "replace")
     yield (_flows(timeline) + _losses(timeline)).encode()
     # A last event without a comma, so that all others can be written alike.
     yield b'{"ph":"M","name":"trace_end","pid":0,"tid":0}\n]}\n'
@@ -69,18 +72,15 @@ def _microseconds(ns: np.ndarray) -> list[str]:
     return [f"{whole}.{rest:03d}" for whole, rest in zip((ns // 1000).tolist(), (ns % 1000).tolist(), strict=True)]
 
 
-def _events(timeline: Timeline, low: int, high: int) -> str:
+def _events(timeline: Timeline, part: Index, names: list[str], threads: list[str]) -> str:
     """Calls as complete events; an open call only begins, an entry-only one is an instant."""
-    part = slice(low, high)
-    name = [f'"name":{to_json(name)},"cat":"go","ts":' for name in timeline.source.function_names]
-    threads = [f',"pid":{t.pid},"tid":{tid}' for t, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True)]
     state = timeline.state[part]
     phase = [f'{{"ph":"{_PHASE.get(s, "X")}",' for s in State]
     timed = ((state != State.OPEN) & (state != State.ENTRY)).tolist()
     lengths = _microseconds(timeline.end_ns[part] - timeline.start_ns[part])
     duration = [f',"dur":{length}' if known else "" for length, known in zip(lengths, timed, strict=True)]
     lines = [
-        f"{phase[s]}{name[f]}{start}{length}{threads[t]}{arguments}}},\n"
+        f"{phase[s]}{names[f]}{start}{length}{threads[t]}{arguments}}},\n"
         for s, f, start, length, t, arguments in zip(
             state.tolist(),
             timeline.function[part].tolist(),
@@ -94,7 +94,7 @@ def _events(timeline: Timeline, low: int, high: int) -> str:
     return "".join(lines)
 
 
-def _arguments(timeline: Timeline, part: slice) -> list[str]:
+def _arguments(timeline: Timeline, part: Index) -> list[str]:
     """The `args` member of each event, with a leading comma; "" where there is nothing to say."""
     source = timeline.source
     places: dict[int, str] = {}

@@ -34,6 +34,9 @@ def encode(timeline: Timeline) -> Iterator[bytes]:
     flows = _Flows(timeline)
     names = _AnnotationNames()
     call, begin = timeline.edges()
+    # In order of time; stable, so that equal times of a track keep the order of the tour.
+    order = np.argsort(np.where(begin, timeline.start_ns[call], timeline.end_ns[call]), kind="stable")
+    call, begin = call[order], begin[order]
     for low in range(0, len(call), _CHUNK):
         part = slice(low, low + _CHUNK)
         yield _events(timeline, call[part], begin[part], names, flows)
@@ -186,11 +189,11 @@ def _tails(
     """Bytes that follow the common fields of each event: values, unusual states and flows."""
     tails = [b""] * len(call)
     if timeline.source.values is not None:
-        unique, where = np.unique(call, return_inverse=True)
-        values: list[Values] = timeline.source.values(timeline.row[unique])
-        for at, (number, first) in enumerate(zip(where.tolist(), begin.tolist(), strict=True)):
-            arguments, results = values[number]
-            tails[at] = _annotations(names, "args", arguments) if first else _annotations(names, "results", results)
+        # Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
+        begins = np.flatnonzero(begin)
+        values: list[Values] = timeline.source.values(timeline.row[call[begins]])
+        for at, (arguments, results) in zip(begins.tolist(), values, strict=True):
+            tails[at] = _annotations(names, "args", arguments) + _annotations(names, "results", results)
     state = timeline.state[call]
     for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
         tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))

@@ -74,6 +74,10 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.row)
 
+    def in_start_order(self) -> Index:
+        """i64[m]: the calls as the trace has them, which is how values are read fastest."""
+        return np.argsort(self.row)
+
     def edges(self) -> tuple[Index, NDArray[np.bool_]]:
         """Begins and ends of all calls in the order of an Euler tour, which is time order on each track.
 

@@ -219,15 +219,16 @@ def _deflate(data: bytes) -> bytes:
 
 def _values(timeline: Timeline, valued: Index) -> tuple[bytes, Index]:
     """JSON text of each call's values end to end, compressed, and the lengths in bytes."""
-    packer = zlib.compressobj(6)
-    parts, lengths = [], []
-    for at in range(0, len(valued), _CHUNK):
-        pairs = timeline.source.values(timeline.row[valued[at : at + _CHUNK]]) if timeline.source.values else []
-        texts = [_values_json(*pair) for pair in pairs]
-        lengths += [len(text) for text in texts]
-        parts.append(packer.compress(b"".join(texts)))
-    parts.append(packer.flush())
-    return b"".join(parts), np.array(lengths, np.int64)
+    texts = [b""] * len(valued)
+    # In the order of the trace, where values lie side by side.
+    order = np.argsort(timeline.row[valued])
+    if timeline.source.values is not None:
+        for low in range(0, len(order), _CHUNK):
+            part = order[low : low + _CHUNK]
+            pairs = timeline.source.values(timeline.row[valued[part]])
+            for at, pair in zip(part.tolist(), pairs, strict=True):
+                texts[at] = _values_json(*pair)
+    return _deflate(b"".join(texts)), np.array([len(text) for text in texts], np.int64)
 
 
 def _values_json(arguments: dict[str, Any], results: dict[str, Any]) -> bytes:

@@ -78,8 +78,7 @@ def test_values_become_annotations():
     assert values["name"].string_value == 'a"\\x0a\\x1b</script>'
     assert values["ok"].bool_value is True
     assert values["f"].double_value == 1.5
-    end = events(packets, protos.TrackEvent.TYPE_SLICE_END)[0].track_event
-    results = next(note for note in end.debug_annotations if names[note.name_iid] == "results")
+    results = next(note for note in begin.debug_annotations if names[note.name_iid] == "results")
     assert results.dict_entries[0].array_values[0].int_value == 1
 
 
