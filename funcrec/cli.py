@@ -6,7 +6,10 @@ Importing this loads typer and the option declarations, nothing heavier; each co
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -43,10 +46,35 @@ def _program() -> None:
     """Make typer keep subcommands even when there is only one."""
 
 
+class _OutputClosed(Exception):
+    """The reader of our output went away."""
+
+
+class _Interrupted(Exception):
+    """Ctrl-C outside a running recording."""
+
+
+def _shielded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep from typer what it would answer in its own way: a closed pipe with status 1, Ctrl-C with a blank line."""
+
+    @wraps(command)
+    def run_command(*args: Any, **options: Any) -> Any:
+        try:
+            result = command(*args, **options)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError as error:
+            raise _OutputClosed from error
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
+
+    return run_command
+
+
 def _register() -> None:
     for name in COMMANDS:
         module = import_module(f"funcrec.commands.{name}")
-        app.command(name, no_args_is_help=name != "doctor")(module.command)
+        app.command(name, no_args_is_help=name != "doctor")(_shielded(module.command))
 
 
 def split_launch(argv: list[str]) -> tuple[list[str], list[str] | None]:
@@ -58,7 +86,9 @@ def split_launch(argv: list[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _fail(error: FuncrecError) -> int:
-    print(f"funcrec: {error.cause}\n  try: {error.remedy}", file=sys.stderr)
+    from funcrec.report.text import printable  # names in a message may come from a file that somebody sent
+
+    print(f"funcrec: {printable(error.cause)}\n  try: {printable(error.remedy)}", file=sys.stderr)
     return int(error.exit_code)
 
 
@@ -69,17 +99,15 @@ def run(argv: list[str]) -> int:
     _register()
     try:
         result = app(own, standalone_mode=False, obj=launched)
-        sys.stdout.flush()
         return result if isinstance(result, int) else int(ExitCode.DONE)
     except FuncrecError as error:
         if debug:
             traceback.print_exc()
         return _fail(error)
-    except KeyboardInterrupt:
+    except _Interrupted:
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): not a failure of ours. Point stdout elsewhere so that
-        # the interpreter's last flush stays quiet.
+    except _OutputClosed:
+        # `| head` is not a failure of ours. Point stdout elsewhere so that the interpreter's last flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     except Exception as error:

@@ -29,17 +29,23 @@ class Source:
         self.name = (
             os.fspath(origin) if isinstance(origin, str | os.PathLike) else str(getattr(origin, "name", "trace"))
         )
+        self._owned = False  # a file that the caller opened is the caller's to close
         try:
             self._file = self._open(origin)
             self.size = self._file.seek(0, io.SEEK_END)
         except OSError as error:
             raise self._failure(error) from error
 
+    def __del__(self) -> None:
+        if self._owned:
+            self._file.close()
+
     def _open(self, origin: str | os.PathLike[str] | BinaryIO) -> BinaryIO:
         if isinstance(origin, str | os.PathLike):
             if os.fspath(origin) == "-":
                 return io.BytesIO(sys.stdin.buffer.read())
             opened: BinaryIO = open(origin, "rb")  # noqa: SIM115 - lives as long as the source
+            self._owned = True
             origin = opened
         return origin if origin.seekable() else io.BytesIO(origin.read())
 
