@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from funcrec.errors import ExitCode, FuncrecError
+from funcrec.errors import ExitCode, FuncrecError, UsageError
 
 # Name of each subcommand in the order of the help; `funcrec.commands.NAME` defines the function `command`.
 COMMANDS: tuple[str, ...] = (
@@ -46,11 +46,11 @@ def _program() -> None:
     """Make typer keep subcommands even when there is only one."""
 
 
-class _OutputClosed(Exception):
+class _ClosedOutputError(Exception):
     """The reader of our output went away."""
 
 
-class _Interrupted(Exception):
+class _CtrlCError(Exception):
     """Ctrl-C outside a running recording."""
 
 
@@ -64,9 +64,9 @@ def _shielded(command: Callable[..., Any]) -> Callable[..., Any]:
             sys.stdout.flush()
             return result
         except BrokenPipeError as error:
-            raise _OutputClosed from error
+            raise _ClosedOutputError from error
         except KeyboardInterrupt as error:
-            raise _Interrupted from error
+            raise _CtrlCError from error
 
     return run_command
 
@@ -104,26 +104,27 @@ def run(argv: list[str]) -> int:
         if debug:
             traceback.print_exc()
         return _fail(error)
-    except _Interrupted:
+    except _CtrlCError:
         return 130
-    except _OutputClosed:
+    except _ClosedOutputError:
         # `| head` is not a failure of ours. Point stdout elsewhere so that the interpreter's last flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     except Exception as error:
         # Typer carries its own copy of click and does not export the class of its usage errors.
-        show = getattr(error, "show", None)
-        if show is None:
-            if debug:
-                traceback.print_exc()
+        message = getattr(error, "format_message", None)
+        if debug:
+            traceback.print_exc()
+        if message is None:
             return _fail(
                 FuncrecError(
                     f"internal error: {type(error).__name__}: {error}",
                     remedy="run again with --debug and report what it prints",
                 )
             )
-        show()
-        return int(getattr(error, "exit_code", ExitCode.USAGE))
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "funcrec"
+        return _fail(UsageError(" ".join(message().split()).rstrip("."), remedy=f"{command} --help"))
 
 
 def main() -> None:
