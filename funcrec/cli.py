@@ -122,6 +122,9 @@ def run(argv: list[str]) -> int:
                     remedy="run again with --debug and report what it prints",
                 )
             )
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(message(), file=sys.stderr)
+            return int(ExitCode.USAGE)
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "funcrec"
         return _fail(UsageError(" ".join(message().split()).rstrip("."), remedy=f"{command} --help"))
