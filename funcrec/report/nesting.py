@@ -1,7 +1,5 @@
 """Walks up and down the tree of calls, for all calls at once. A caller's row is always below its callees' rows."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,11 +61,17 @@ def levels(parent: Index, depth: NDArray[np.uint32], rows: Index) -> NDArray[np.
     """
     result = np.zeros(len(parent) + 1, dtype=np.int64)
     result[-1] = -1  # what -1 reads
-    if len(rows) == 0:
-        return result[:0]
-    order = rows[np.argsort(depth[rows], kind="stable")]
-    bounds = np.flatnonzero(np.diff(depth[order], prepend=-1, append=np.int64(1) << 40))
-    for low, high in pairwise(bounds.tolist()):
-        level = order[low:high]
-        result[level] = result[parent[level]] + 1
+    for level in by_depth(depth[rows]):
+        here = rows[level]
+        result[here] = result[parent[here]] + 1
     return result[rows]
+
+
+def by_depth(depth: NDArray[np.uint32]) -> list[Index]:
+    """Return the positions of each depth that occurs, from the outermost inwards; positions ascend within a depth."""
+    if len(depth) == 0:
+        return []
+    # Sixteen bits are sorted by counting.
+    order = np.argsort(depth.astype(np.uint16) if int(depth.max()) < 1 << 16 else depth, kind="stable")
+    ordered = depth[order]
+    return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)

@@ -5,7 +5,6 @@ so half of a call's own entry hit and half of its exit hit fall inside its span,
 """
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from funcrec.errors import UsageError
 from funcrec.report.calls import Calls
+from funcrec.report.nesting import by_depth
 from funcrec.report.pairing import self_times
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ def _cost_inside(trace: "Trace", calls: Calls, costs: Costs) -> Costs:
 def _with_callees(own: Costs, calls: Calls) -> Costs:
     """Sum over each call and all that it called."""
     total = own.copy()
-    by_depth = np.argsort(calls.depth, kind="stable")
-    bounds = np.flatnonzero(np.diff(calls.depth[by_depth].astype(np.int64), prepend=-1, append=1 << 40))
-    for low, high in reversed(list(pairwise(bounds.tolist()))):
-        level = by_depth[low:high]
-        level = level[calls.parent[level] >= 0]
-        np.add.at(total, calls.parent[level], total[level])
+    for level in reversed(by_depth(calls.depth)):
+        inner = level[calls.parent[level] >= 0]
+        np.add.at(total, calls.parent[inner], total[inner])
     return total

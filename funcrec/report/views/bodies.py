@@ -25,7 +25,7 @@ Keys = NDArray[np.int64]
 def line_keys(
     function: NDArray[np.uint32],
     site: NDArray[np.uint32],
-    level: Keys,
+    level: NDArray[np.uint32],
     kind: NDArray[np.uint8],
     state: NDArray[np.uint8],
 ) -> Keys:

@@ -17,7 +17,7 @@ from funcrec.report.text import Output
 from funcrec.report.views import digits
 from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, results_text
 from funcrec.report.views.heading import heading
-from funcrec.report.views.lines import Index, LineKind, Lines, call_lines, open_until
+from funcrec.report.views.lines import Index, LineKind, Lines, Rows, call_lines, open_until
 from funcrec.report.views.notes import add_notes
 from funcrec.report.views.table import Column, choose_columns
 
@@ -78,7 +78,7 @@ class _Writer:
             if first == 0:
                 self.output.flush()
 
-    def _goroutines(self, at: slice) -> Index:
+    def _goroutines(self, at: slice) -> Rows:
         """Number of the goroutine label of each line, 0 for none."""
         row = self.lines.row[at]
         notes = self.lines.kind[at] == LineKind.NOTE
@@ -126,7 +126,7 @@ class _Writer:
         style = palette.red if self.note_rows[number] < 0 else palette.dim
         return (palette.paint(self.notes[number], style) + "\n").encode("utf-8", "backslashreplace")
 
-    def _add_values(self, pieces: list[bytes], keys: list[int], row: Index, kind: NDArray[np.uint8]) -> None:
+    def _add_values(self, pieces: list[bytes], keys: list[int], row: Rows, kind: NDArray[np.uint8]) -> None:
         """Replace the lines of calls with values."""
         from funcrec.report.valuetext import format_values
 
@@ -183,7 +183,7 @@ class _Columns:
         gap = _constant(b"  ", len(field))
         return [style, field, _constant(b"\x1b[0m", len(field)), gap] if self.color else [field, gap]
 
-    def _durations(self, row: Index, kind: NDArray[np.uint8]) -> tuple[Index, NDArray[np.bool_]]:
+    def _durations(self, row: Rows, kind: NDArray[np.uint8]) -> tuple[Index, NDArray[np.bool_]]:
         calls = self.calls
         if len(calls) == 0:
             return np.zeros(len(row), dtype=np.int64), np.zeros(len(row), dtype=bool)
@@ -198,7 +198,7 @@ def _constant(text: bytes, count: int) -> Bytes:
     return np.broadcast_to(np.frombuffer(text, dtype=np.uint8), (count, len(text)))
 
 
-def _goroutine_labels(selection: Selection) -> tuple[Bytes, Index]:
+def _goroutine_labels(selection: Selection) -> tuple[Bytes, NDArray[np.int32]]:
     """Texts `[  7]`, one for each goroutine and stack shown (label 0 is blank), and the label of each call.
 
     Labels of one goroutine follow each other in a group of len(_SYSTEM).
@@ -208,7 +208,7 @@ def _goroutine_labels(selection: Selection) -> tuple[Bytes, Index]:
     goroutine, goids = encode(calls.goid[rows])
     both, pairs = encode(process * max(len(goids), 1) + goroutine)
     kinds = len(_SYSTEM)
-    label_of = np.zeros(len(calls), dtype=np.int64)
+    label_of = np.zeros(len(calls), dtype=np.int32)
     label_of[rows] = (both + 1) * kinds + np.minimum(calls.stack[rows] & np.uint64(3), kinds - 1).astype(np.int64)
     digits_goid = len(str(max(goids.tolist(), default=0)))
     has_system = bool((calls.stack[rows] != 0).any())

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
-from funcrec.report.nesting import levels
+from funcrec.report.nesting import by_depth, levels
 
 Index = NDArray[np.int64]
+Rows = NDArray[Any]  # rows as i32 or i64
 
 
 class LineKind(IntEnum):
@@ -28,22 +29,24 @@ class Lines:
     """k lines in order.
 
     Attributes:
-        row: the call, for a note its number. kind: a `LineKind`. time_ns: monotonic.
+        row: the call, for a note its number; i32 where that is enough. kind: a `LineKind`. time_ns: monotonic.
         level: by row of the trace, number of shown callers (0 for calls not shown).
     """
 
-    row: Index
+    row: Rows
     kind: NDArray[np.uint8]
     time_ns: Index
-    level: NDArray[np.int64]
+    level: NDArray[np.uint32]
 
     def __len__(self) -> int:
         return len(self.row)
 
     def with_notes(self, at: Index, times_ns: Index) -> "Lines":
         """Insert notes 0, 1, ... before the lines `at` (ascending)."""
+        if len(at) == 0:
+            return self
         return Lines(
-            np.insert(self.row, at, np.arange(len(at))),
+            np.insert(self.row, at, np.arange(len(at), dtype=self.row.dtype)),
             np.insert(self.kind, at, LineKind.NOTE),
             np.insert(self.time_ns, at, times_ns),
             self.level,
@@ -57,25 +60,42 @@ def call_lines(selection: Selection) -> Lines:
     recorded by entries only) only has the first.
     """
     calls, rows = selection.calls, selection.rows
-    level = np.zeros(len(calls), dtype=np.int64)
-    level[rows] = levels(selection.parents, calls.depth, rows)
-    callers = selection.parents[rows]
-    has_callees = np.zeros(len(calls), dtype=bool)
-    has_callees[callers[callers >= 0]] = True
-    nested = has_callees[rows] & (calls.state[rows] <= State.OPEN)
-    closed = rows[nested]
+    nested = _has_callees(selection)[rows] & (calls.state[rows] <= State.OPEN)
+    level = _levels(selection)
+    # There are half again as many lines as calls: narrow numbers, and nothing kept longer than it is needed.
+    row = np.concatenate((rows, rows[nested])).astype(np.int32 if len(calls) < 1 << 31 else np.int64)
+    kind = np.full(len(row), LineKind.END, dtype=np.uint8)
+    kind[: len(rows)] = np.where(nested, LineKind.BEGIN, LineKind.LEAF)
+    del nested
+    time_ns = np.empty(len(row), dtype=np.int64)
+    time_ns[: len(rows)] = calls.start_ns[rows]
+    closed = row[len(rows) :]
     end_ns = calls.end_ns[closed]
     still = calls.state[closed] == State.OPEN
     end_ns[still] = open_until(selection, closed[still])
-    row = np.concatenate((rows, closed))
-    kind = np.full(len(row), LineKind.END, dtype=np.uint8)
-    kind[: len(rows)] = np.where(nested, LineKind.BEGIN, LineKind.LEAF)
-    time_ns = np.concatenate((calls.start_ns[rows], end_ns))
+    time_ns[len(rows) :] = end_ns
+    del closed, end_ns, still
     order = _order(selection, row, kind, time_ns, level)
-    return Lines(row[order], kind[order], time_ns[order], level)
+    row, kind = row[order], kind[order]
+    return Lines(row, kind, time_ns[order], level)
 
 
-def open_until(selection: Selection, rows: Index) -> Index:
+def _has_callees(selection: Selection) -> NDArray[np.bool_]:
+    callers = selection.parents if selection.is_everything else selection.parents[selection.rows]
+    result = np.zeros(len(selection.calls) + 1, dtype=bool)
+    result[callers] = True  # -1 marks the one place too many
+    return result[:-1]
+
+
+def _levels(selection: Selection) -> NDArray[np.uint32]:
+    if selection.is_everything:
+        return selection.calls.depth
+    result = np.zeros(len(selection.calls), dtype=np.uint32)
+    result[selection.rows] = levels(selection.parents, selection.calls.depth, selection.rows)
+    return result
+
+
+def open_until(selection: Selection, rows: Rows) -> Index:
     """Return the time up to which open calls are known to have run: the end of their process or of the trace."""
     calls, trace = selection.calls, selection.trace
     result = np.full(len(rows), trace.end_ns, dtype=np.int64)
@@ -88,7 +108,9 @@ def open_until(selection: Selection, rows: Index) -> Index:
     return np.maximum(result, start_ns)
 
 
-def _order(selection: Selection, row: Index, kind: NDArray[np.uint8], time_ns: Index, level: Index) -> Index:
+def _order(
+    selection: Selection, row: Rows, kind: NDArray[np.uint8], time_ns: Index, level: NDArray[np.uint32]
+) -> Index:
     """Order lines by time; lines of one time as they nest: an end comes after everything inside its call."""
     order = np.argsort(time_ns)
     ordered = time_ns[order]
@@ -101,19 +123,17 @@ def _order(selection: Selection, row: Index, kind: NDArray[np.uint8], time_ns: I
         members = order[at]
         ends = kind[members] == LineKind.END
         place = np.where(ends, _last_inside(selection)[row[members]], row[members])
-        inward = np.where(ends, -level[row[members]], 0)
+        inward = np.where(ends, -level[row[members]].astype(np.int64), 0)
         order[at] = members[np.lexsort((inward, ends, place, time_ns[members]))]
     return order
 
 
-def _last_inside(selection: Selection) -> Index:
+def _last_inside(selection: Selection) -> Rows:
     """For each call the highest row of what it called, directly or not; its own when it called nothing."""
     calls = selection.calls
-    last = np.arange(len(calls))
-    by_depth = np.argsort(calls.depth, kind="stable")
-    bounds = np.flatnonzero(np.diff(calls.depth[by_depth].astype(np.int64), prepend=-1, append=1 << 40))
-    for low, high in reversed(list(pairwise(bounds.tolist()))):
-        level = by_depth[low:high]
-        level = level[calls.parent[level] >= 0]
-        np.maximum.at(last, calls.parent[level], last[level])
+    last = np.arange(len(calls), dtype=np.int32 if len(calls) < 1 << 31 else np.int64)
+    for level in reversed(by_depth(calls.depth)):
+        callers = calls.parent[level]
+        inner = np.flatnonzero(callers >= 0)
+        np.maximum.at(last, callers[inner], last[level[inner]])
     return last
