@@ -21,6 +21,7 @@ _CHUNK = 1 << 14
 _LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript
 # Numbers that may be too large, and characters beyond ASCII that may have to be escaped for people too.
 _DELICATE = re.compile(r"[0-9]{16}|\\u")
+_ASCII = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _PHASE = {State.OPEN: "B", State.ENTRY: "i"}
 
 
@@ -113,7 +114,7 @@ def _arguments(timeline: Timeline, part: Index) -> list[str]:
 
 
 def _values_json(values: dict[str, Any]) -> str:
-    text = json.dumps(values, separators=(",", ":"))
+    text = _ASCII.encode(values)
     return to_json(printable_tree(_exact(values))) if _DELICATE.search(text) else text
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 from funcrec.report.export.formats import ExportFormat
-from funcrec.report.request import Format, Names, Overhead
+from funcrec.report.request import Format, Names
 
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
@@ -87,10 +87,22 @@ def _html(
 
     sources = [Source.of(selection, request.names) for selection in selections]
     buckets = [group(selection, ("func", request.by), names=request.names) for selection in selections if request.by]
-    subtracted = selections[0].request.overhead == Overhead.SUBTRACT
     pieces, cut = encode(
-        sources, titles, max_calls=request.max_calls, by=request.by, buckets=buckets, subtracted=subtracted
+        sources,
+        titles,
+        max_calls=request.max_calls,
+        by=request.by,
+        buckets=buckets,
+        notes=[_notes(selection) for selection in selections],
     )
     for piece in pieces:
         file.write(piece)
     return cut
+
+
+def _notes(selection: "Selection") -> list[str]:
+    """What a reader of the page must know of a trace beside its losses."""
+    from funcrec.report.views.heading import cost_text
+
+    damage = selection.trace.damage
+    return [cost_text(selection), *([f"the file is damaged, what is intact is shown: {damage}"] if damage else [])]

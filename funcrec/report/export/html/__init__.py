@@ -16,6 +16,7 @@ from funcrec.report.export.html.tables import EDGES, by_function
 from funcrec.report.export.source import Source
 from funcrec.report.export.text import to_json
 from funcrec.report.summary import Groups
+from funcrec.report.text import printable
 
 # In the order in which they need each other.
 SCRIPTS = (
@@ -42,7 +43,7 @@ def encode(
     max_calls: int = DEFAULT_MAX_CALLS,
     by: str = "",
     buckets: Sequence[Groups] = (),
-    subtracted: bool = False,
+    notes: Sequence[list[str]] = (),
 ) -> tuple[Iterator[bytes], list[str]]:
     """Make the page.
 
@@ -52,7 +53,7 @@ def encode(
         max_calls: keep at most so many calls of each, the longest; totals are of all calls all the same.
         by: what the calls are bucketed by, for people.
         buckets: for each trace its calls grouped by (function, bucket); none without buckets.
-        subtracted: durations are without the estimated cost of the probes.
+        notes: for each trace lines that stand above all views.
 
     Returns:
         The file in pieces, and what was left out, one line each.
@@ -61,8 +62,9 @@ def encode(
     payloads = [
         payload(source, name, max_calls, part) for source, name, part in zip(sources, names, parts, strict=True)
     ]
-    facts: dict[str, object] = {"version": 1, "by": by, "subtracted": subtracted, "edges": EDGES.tolist()}
-    facts["traces"] = [each.facts for each in payloads]
+    facts: dict[str, object] = {"version": 1, "by": by, "edges": EDGES.tolist()}
+    about = [[printable(line) for line in lines] for lines in notes or [[]] * len(sources)]
+    facts["traces"] = [{**each.facts, "notes": lines} for each, lines in zip(payloads, about, strict=True)]
     if len(sources) == 2:
         facts["comparison"] = comparison(sources, [by_function(source) for source in sources])
         facts["bucket_comparison"] = comparison(sources, buckets) if buckets else None

@@ -59,7 +59,8 @@ class App {
     );
     const notes = [...facts.cut];
     if (facts.lost) notes.unshift(`${count(facts.lost)} events are missing: counts are too low and some calls have no end`);
-    document.getElementById("notes").replaceChildren(...notes.map((text) => element("p", { text })));
+    const known = facts.notes.map((text) => element("p", { class: "known", text }));
+    document.getElementById("notes").replaceChildren(...notes.map((text) => element("p", { text })), ...known);
   }
 
   showTrace(number) {

@@ -18,7 +18,7 @@ class Compare {
     const head = ["Function", "Verdict", "p50 new / base, 95 % interval", "", `p50 ${base}`, `p50 ${fresh}`, `p99 ${base}`, `p99 ${fresh}`, "Calls"];
     const row = element("tr", {}, ...head.map((text, i) => element("th", { text, scope: "col", class: i > 3 ? "number" : "" })));
     const note = "Ratios are of medians, with an interval that holds for the serial correlation and the long tails of latencies. ";
-    const cost = app.facts.subtracted ? "The estimated cost of the probes is taken out on both sides." : "The cost of the probes is in both sides.";
+    const cost = app.traces.flatMap((trace) => trace.facts.notes.map((line) => `${trace.facts.name}: ${line}.`)).join(" ");
     box.append(
       element("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Comparison" }, this.verdict, element("table", { class: "functions compare" }, element("thead", {}, row), this.body), element("p", { class: "faint table-note", text: note + cost })),
     );
