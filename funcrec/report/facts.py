@@ -47,15 +47,15 @@ class Facts:
 
 def facts_of(selection: Selection, file: str) -> Facts:
     """Collect the facts of a selection."""
-    trace, calls, rows = selection.trace, selection.calls, selection.rows
-    states = np.bincount(calls.state[rows], minlength=len(State))
+    trace, calls = selection.trace, selection.calls
+    states = np.bincount(selection.of(calls.state), minlength=len(State))
     return Facts(
         file=file,
         calls=len(calls),
-        shown=len(rows),
+        shown=len(selection),
         states=tuple(states.tolist()),
-        functions=int(np.count_nonzero(np.bincount(calls.function[rows]))),
-        goroutines=_count_goroutines(calls.pid[rows], calls.goid[rows]),
+        functions=int(np.count_nonzero(np.bincount(selection.of(calls.function)))),
+        goroutines=_count_goroutines(selection.of(calls.pid), selection.of(calls.goid)),
         lost_events=trace.lost_events,
         lost_values=trace.lost_values,
         damage=trace.damage,

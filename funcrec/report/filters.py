@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,16 @@ class Selection:
     def is_everything(self) -> bool:
         """True when no call is left out."""
         return len(self) == len(self.calls)
+
+    def of(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows shown of a column over all calls; the column itself, not a copy, when that is everything."""
+        return column if self.is_everything else column[self.rows]
+
+    def __iter__(self) -> "Iterator[dict[str, Any]]":
+        """Yield each call as a dict with the keys of the machine contract; for many calls use the columns."""
+        from funcrec.report.export.rows import CallRows
+
+        yield from CallRows(self).dicts(self.rows)
 
     def first(self, count: int | None) -> "Selection":
         """Return the first calls only; all when count is None."""

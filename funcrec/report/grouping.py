@@ -60,12 +60,12 @@ def _site_line(trace: "Trace", number: int) -> str | None:
 
 
 def _function(selection: Selection, names: Names) -> Column:
-    return by_label(selection.calls.function[selection.rows], function_names(selection.trace, names).__getitem__)
+    return by_label(selection.of(selection.calls.function), function_names(selection.trace, names).__getitem__)
 
 
 def _package(selection: Selection, _: Names) -> Column:
     functions = selection.trace.functions
-    return by_label(selection.calls.function[selection.rows], lambda at: _package_of(functions[at].name))
+    return by_label(selection.of(selection.calls.function), lambda at: _package_of(functions[at].name))
 
 
 def _package_of(name: str) -> str:
@@ -76,27 +76,27 @@ def _package_of(name: str) -> str:
 
 
 def _caller(selection: Selection, names: Names) -> Column:
-    return by_label(selection.calls.caller[selection.rows], caller_names(selection.trace, names).__getitem__)
+    return by_label(selection.of(selection.calls.caller), caller_names(selection.trace, names).__getitem__)
 
 
 def _line(selection: Selection, _: Names) -> Column:
-    return by_label(selection.calls.caller[selection.rows], lambda at: _site_line(selection.trace, at))
+    return by_label(selection.of(selection.calls.caller), lambda at: _site_line(selection.trace, at))
 
 
 def _state(selection: Selection, _: Names) -> Column:
-    return by_label(selection.calls.state[selection.rows], lambda at: State(at).label)
+    return by_label(selection.of(selection.calls.state), lambda at: State(at).label)
 
 
 def _pid(selection: Selection, _: Names) -> Column:
-    return by_label(selection.calls.pid[selection.rows], int)
+    return by_label(selection.of(selection.calls.pid), int)
 
 
 def _tid(selection: Selection, _: Names) -> Column:
-    return by_label(selection.calls.tid[selection.rows], int)
+    return by_label(selection.of(selection.calls.tid), int)
 
 
 def _depth(selection: Selection, _: Names) -> Column:
-    return by_label(selection.calls.depth[selection.rows], int)
+    return by_label(selection.of(selection.calls.depth), int)
 
 
 def encode_pairs(first: Integers, second: Integers) -> tuple[Codes, list[tuple[int, int]]]:
@@ -110,7 +110,7 @@ def encode_pairs(first: Integers, second: Integers) -> tuple[Codes, list[tuple[i
 
 def _goroutines(selection: Selection) -> tuple[Codes, list[tuple[int, int]]]:
     """Goroutines as (pid, goid): ids are unique within a process only."""
-    return encode_pairs(selection.calls.pid[selection.rows], selection.calls.goid[selection.rows])
+    return encode_pairs(selection.of(selection.calls.pid), selection.of(selection.calls.goid))
 
 
 def _goroutine(selection: Selection, _: Names) -> Column:
@@ -206,7 +206,7 @@ def _value(selection: Selection, by: str) -> Column:
         if part is None:
             continue
         known, values = (
-            np.broadcast_to(each, (len(selection.calls),))[selection.rows] for each in (part.known, part.values)
+            selection.of(np.broadcast_to(each, (len(selection.calls),))) for each in (part.known, part.values)
         )
         found, more = _part_labels(kind, part, values[known])
         codes[known] = found + len(labels)

@@ -62,17 +62,18 @@ class Frames:
 def frames_of(selection: Selection, names: Names = Names.FULL) -> Frames:
     """The calls shown of a selection, under their nearest shown callers."""
     calls, rows, parents = selection.calls, selection.rows, selection.parents
-    code, labels = by_label(calls.function[rows], function_names(selection.trace, names).__getitem__)
+    code, labels = by_label(selection.of(calls.function), function_names(selection.trace, names).__getitem__)
     place = np.full(len(calls) + 1, -1, np.int64)
     place[rows] = np.arange(len(rows))
-    end_ns = calls.end_ns[rows]
+    start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
     return Frames(
         code=code,
         names=[str(label) for label in labels],
-        parent=place[parents[rows]],  # the last place, -1, is for those without
+        # The last place, -1, is for those without; everything shown is in its place already.
+        parent=parents if selection.is_everything else place[parents[rows]],
         depth=levels(parents, calls.depth, rows),
-        duration_ns=np.where(end_ns >= 0, end_ns - calls.start_ns[rows], -1),
-        self_ns=calls.self_ns[rows],
+        duration_ns=np.where(end_ns >= 0, end_ns - start_ns, -1),
+        self_ns=selection.of(calls.self_ns),
     )
 
 

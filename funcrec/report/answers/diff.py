@@ -51,10 +51,10 @@ class FailOn:
 def diff_task(file: TraceFile, request: DiffRequest) -> DiffSide:
     """Reduce one recording."""
     selection = select(Trace(file.path), request.filters)
-    calls, rows = selection.calls, selection.rows
+    calls = selection.calls
     groups = group(selection, ("func", *request.by), file=file.name, names=request.names)
-    end_ns = calls.end_ns[rows]
-    duration_ns = np.where(end_ns >= 0, end_ns - calls.start_ns[rows], -1)
+    start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
+    duration_ns = np.where(end_ns >= 0, end_ns - start_ns, -1)
     target = selection.trace.header.target
     build = str(target.get("go_build_id") or target.get("gnu_build_id") or "")
     return DiffSide(facts_of(selection, file.name), sample(groups, duration_ns), build)

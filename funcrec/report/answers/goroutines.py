@@ -90,11 +90,11 @@ def _rows(selection: Selection, file: str, names: Names) -> list[Row]:
 
 def _lives(selection: Selection) -> _Lives:
     """Add up the calls shown by goroutine."""
-    calls, rows = selection.calls, selection.rows
-    codes, keys = encode_pairs(calls.pid[rows], calls.goid[rows])
+    calls = selection.calls
+    codes, keys = encode_pairs(selection.of(calls.pid), selection.of(calls.goid))
     k = len(keys)
-    start, end, state = calls.start_ns[rows], calls.end_ns[rows], calls.state[rows]
-    outer = selection.parents[rows] < 0
+    start, end, state = (selection.of(each) for each in (calls.start_ns, calls.end_ns, calls.state))
+    outer = selection.of(selection.parents) < 0
     busy = outer & (end >= 0)
     first, last = np.full(k, np.iinfo(np.int64).max), np.full(k, -1, np.int64)
     np.minimum.at(first, codes, start)
@@ -117,6 +117,7 @@ def _entry_calls(selection: Selection, codes: NDArray[np.intp], entry: list[str]
     entry_code = np.array([number[name] for name in entry], np.int64)
     functions = selection.trace.functions
     function_code = np.array([number.get(function.name, -1) for function in functions], np.int64)
-    rows = selection.rows
-    mine = function_code[selection.calls.function[rows]] == entry_code[codes] if len(rows) else np.zeros(0, np.bool_)
-    return mine & (selection.calls.parent[rows] < 0)
+    if len(selection) == 0:
+        return np.zeros(0, np.bool_)
+    mine: NDArray[np.bool_] = function_code[selection.of(selection.calls.function)] == entry_code[codes]
+    return mine & (selection.of(selection.calls.parent) < 0)

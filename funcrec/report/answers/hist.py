@@ -96,12 +96,12 @@ def _numbers(selection: Selection, node: Node) -> tuple[NDArray[np.generic], NDA
         raise UsageError(f"'{node}' is not a number", remedy="count by it with --by, or take its len()")
     n = len(selection.calls)
     values, known = np.broadcast_to(part.values, (n,)), np.broadcast_to(part.known, (n,))
-    return (values, known) if selection.is_everything else (values[selection.rows], known[selection.rows])
+    return selection.of(values), selection.of(known)
 
 
 def _sliced(selection: Selection, groups: Groups, slice_ns: int) -> Groups:
     """Split groups by the slice of time in which calls start, counted from the beginning of the trace."""
-    number = (selection.calls.start_ns[selection.rows] - selection.trace.start_ns) // slice_ns
+    number = (selection.of(selection.calls.start_ns) - selection.trace.start_ns) // slice_ns
     inside = groups.codes >= 0
     slices, numbers = encode(number)
     found, pairs = encode((groups.codes * max(len(numbers), 1) + slices)[inside])

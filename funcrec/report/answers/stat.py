@@ -55,11 +55,9 @@ def stat_task(file: TraceFile, request: StatRequest) -> Stat:
     """Add up one trace."""
     selection = select(Trace(file.path), request.filters)
     facts = facts_of(selection, file.name)
-    calls, rows = selection.calls, selection.rows
+    calls = selection.calls
     groups = group(selection, request.by, file=file.name, names=request.names)
-    start, end, own, state = calls.start_ns, calls.end_ns, calls.self_ns, calls.state
-    if not selection.is_everything:
-        start, end, own, state = start[rows], end[rows], own[rows], state[rows]
+    start, end, own, state = (selection.of(each) for each in (calls.start_ns, calls.end_ns, calls.self_ns, calls.state))
     duration = np.where(end >= 0, end - start, -1)
     error = _errors(selection) if request.errors else None
     summary = summarise(groups, duration, own, state, error=error, spread=request.spread, span_ns=facts.span_ns)
@@ -73,7 +71,7 @@ def _sources(trace: Trace, names: Names) -> dict[str, str]:
 
 def _errors(selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.bool_]] | None":
     try:
-        return holds(selection.trace, selection.calls, ERROR)[selection.rows]
+        return selection.of(holds(selection.trace, selection.calls, ERROR))
     except UsageError:
         return None  # no function of this trace has such a value
 

@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from distributed import Client
 
 from funcrec.errors import HostError, TraceError
 from funcrec.report.cluster import TraceFile, run_tasks
-from tests.conftest import wait_until
+from funcrec.report.recording import Trace
+from tests.calltrees import make_trace, random_tree_events
+from tests.conftest import funcrec, wait_until
+from tests.files import write_trace
 
 
 def read(file: TraceFile, request: str) -> tuple[str, str, int]:
@@ -41,6 +45,10 @@ def test_errors_cross_processes_whole(names: list[str]) -> None:
     with pytest.raises(TraceError) as caught:
         run_tasks(read, [*names, "missing"], "")
     assert (caught.value.cause, caught.value.remedy) == ("no trace at missing", "record one")
+
+
+def random_trace(seed: int) -> Trace:
+    return make_trace([random_tree_events(random.Random(seed), 500)])
 
 
 def dask(*arguments: str) -> "subprocess.Popen[bytes]":
@@ -82,6 +90,10 @@ def test_a_scheduler_with_workers_runs_the_same_tasks(
     assert os.getpid() not in {result[2] for result in results}
     with pytest.raises(TraceError, match="no trace at missing"):
         run_tasks(read, [*names, "missing"], "", cluster=address)
+    traces = [str(write_trace(Path(f"{name}.zst"), random_trace(seed))) for seed, name in enumerate(names)]
+    for view in (["stat"], ["hist", "--by", "func"], ["graph"], ["goroutines"], ["diff"]):
+        command = [*view, *(traces[:2] if view == ["diff"] else traces), "--format", "json"]
+        assert funcrec(*command, "--cluster", address).stdout == funcrec(*command).stdout
 
 
 def test_no_scheduler_is_explained() -> None:
