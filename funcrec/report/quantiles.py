@@ -173,7 +173,9 @@ def _standard_error(in_time: I64, value: I64, starts: I64, ended: I64, fraction:
         variance[todo] = spread * (1 + 1 / worth)
         blocks[todo] = count
         independent[todo] = (worth >= _WORTH) & (neighbours <= _CORRELATED / np.sqrt(count) * squares)
-        hits, size, count = hits.reshape(k, -1, 2).sum(2), size.reshape(k, -1, 2).sum(2), count // 2
+        # Without -1, which has no answer when there is no group.
+        pairs = (k, count // 2, 2)
+        hits, size, count = hits.reshape(pairs).sum(2), size.reshape(pairs).sum(2), count // 2
     variance = np.fmax(variance, alone)
     effective = n * alone / variance
     enough = independent & (effective * min(fraction, 1 - fraction) >= _ENOUGH)

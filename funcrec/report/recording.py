@@ -157,10 +157,8 @@ class Trace:
     @property
     def events(self) -> int:
         """Recorded entries and exits; what does both at once counts as two."""
-        counts = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
-        return sum(
-            counts.get(SiteRole(site.role), 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True)
-        )
+        counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
+        return sum(counts.get(site.role, 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True))
 
     @cached_property
     def _paired(self) -> "tuple[Calls, NDArray[np.int64]]":
