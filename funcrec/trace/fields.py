@@ -1,5 +1,6 @@
 """Typed access to the fields of a record body: every field of an untrusted msgpack map is checked where it is read."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -173,3 +174,5 @@ def _check_plain(value: Any, depth: int) -> None:
             _check_plain(element, depth - 1)
     elif value is not None and type(value) not in (bool, int, float, str, bytes):
         raise BadRecordError("holds a value of a type that the format does not have")
+    elif type(value) is float and not math.isfinite(value):
+        raise BadRecordError("holds a number that is not finite")
