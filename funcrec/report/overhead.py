@@ -22,10 +22,11 @@ Costs = NDArray[np.float64]
 
 
 def site_costs(trace: "Trace") -> Costs:
-    """Return the measured cost of a hit of each site in ns, 0 where its kind was not measured."""
+    """Return the measured cost of a hit of each site in ns; 0 where its kind was not measured or nothing is probed."""
     cost = trace.header.probe_cost_ns
     kinds = (float(cost.get("emulated", 0.0)), float(cost.get("stepped", 0.0)))
-    return np.array([kinds[bool(site.stepped)] for site in trace.sites], dtype=np.float64)
+    costs = [0.0 if site.chained else kinds[bool(site.stepped)] for site in trace.sites]
+    return np.array(costs, dtype=np.float64)
 
 
 def total_cost_ns(trace: "Trace") -> int:

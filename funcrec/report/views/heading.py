@@ -48,7 +48,7 @@ def command_text(trace: Trace) -> str:
 
 def cost_text(selection: Selection) -> str:
     """What the probes themselves cost, and what became of it."""
-    trace, calls = selection.trace, selection.calls
+    trace = selection.trace
     cost = total_cost_ns(trace)
     if not cost:
         return "probe cost: not measured, it is part of the durations"
@@ -61,7 +61,6 @@ def cost_text(selection: Selection) -> str:
     per_hit = " and ".join(
         f"{format_duration(ns)} a hit ({kind})" for kind, ns in trace.header.probe_cost_ns.items() if ns > 0
     )
-    del calls
     return f"probe cost: {format_duration(cost)}{share}, {fate}; {per_hit}"
 
 
@@ -74,6 +73,8 @@ def heading(selection: Selection) -> list[str]:
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
     lines += [cost_text(selection), loss_text(trace)]
+    if trace.closing is None:
+        lines.append("not closed cleanly: the recorder was stopped hard, the last second may be missing")
     if trace.damage is not None:
         lines.append(f"damaged: {printable(trace.damage)}")
     return lines

@@ -23,7 +23,8 @@ def overview(trace: Trace) -> dict[str, Any]:
     reader, header, target = trace.reader, trace.header, trace.header.target
     events = trace.events
     by_function = np.bincount(calls.function, minlength=len(trace.functions)).tolist()
-    sites = np.bincount([site.function for site in trace.sites], minlength=len(trace.functions)).tolist()
+    probed = [site for site in trace.sites if not site.chained]
+    sites = np.bincount([site.function for site in probed], minlength=len(trace.functions)).tolist()
     states = np.bincount(calls.state, minlength=len(State)).tolist()
     closing = trace.closing
     return {
@@ -52,8 +53,8 @@ def overview(trace: Trace) -> dict[str, Any]:
         "options": header.options,
         "probe_cost_ns": header.probe_cost_ns,
         "probes": {
-            "emulated": sum(not site.stepped for site in trace.sites),
-            "stepped": sum(bool(site.stepped) for site in trace.sites),
+            "emulated": sum(not site.stepped for site in probed),
+            "stepped": sum(bool(site.stepped) for site in probed),
         },
         "processes": [
             {

@@ -160,4 +160,5 @@ def test_the_heading_counts_what_is_lost_also_when_nothing_is() -> None:
     lines = stream.getvalue().decode().splitlines()
     assert lines[0] == "# trace.zst: 1 call, 2 events, 1.000 us"
     assert "# lost: 0" in lines
+    assert any(line.startswith("# not closed cleanly") for line in lines)
     assert all(line.startswith("#") for line in lines[:-1])
