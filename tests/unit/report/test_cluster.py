@@ -12,6 +12,7 @@ from distributed import Client
 from funcrec.errors import HostError, TraceError
 from funcrec.report.cluster import TraceFile, run_tasks
 from funcrec.report.recording import Trace
+from funcrec.trace.records import CallSite
 from tests.calltrees import make_trace, random_tree_events
 from tests.conftest import funcrec, wait_until
 from tests.files import write_trace
@@ -48,7 +49,8 @@ def test_errors_cross_processes_whole(names: list[str]) -> None:
 
 
 def random_trace(seed: int) -> Trace:
-    return make_trace([random_tree_events(random.Random(seed), 500)])
+    sites = [CallSite(0x10 + at, "main.main", at, "/src/main.go", 7 + at) for at in range(2)]
+    return make_trace([random_tree_events(random.Random(seed), 500)], call_sites=sites)
 
 
 def dask(*arguments: str) -> "subprocess.Popen[bytes]":
