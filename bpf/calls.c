@@ -103,9 +103,9 @@ static __always_inline int edge_matches(struct pt_regs *ctx, u64 cookie, u32 edg
 	return edge == (branch_taken(ctx->flags, COOKIE_CONDITION(cookie)) ? EDGE_TAKEN : EDGE_FALLTHROUGH);
 }
 
-int hit(struct pt_regs *ctx)
+/* Returns 0 when the hit means nothing to the recording. */
+static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 {
-	u64 cookie = bpf_get_attach_cookie(ctx);
 	u64 pid_tid = bpf_get_current_pid_tgid();
 	u32 role = COOKIE_ROLE(cookie), site = COOKIE_SITE(cookie), edge = COOKIE_EDGE(cookie);
 	u32 ring = bpf_get_smp_processor_id() % RINGS;
@@ -210,5 +210,16 @@ int hit(struct pt_regs *ctx)
 			     ctx->sp + 8 * COOKIE_SP_WORDS(cookie), depth, &key, ring, state, &event);
 	}
 #endif
+	return 1;
+}
+
+int hit(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (superseded(COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
+		return 0;
+	if (!take_hit(ctx, cookie))
+		count_idle(COOKIE_SITE(cookie));
 	return 0;
 }

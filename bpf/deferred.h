@@ -39,9 +39,13 @@ static __always_inline int defer(u32 ring, struct ring_state *state, struct even
 			return 0;
 		deferred.delete(&key);
 		wait = event->time_ns - entry.time_ns < MIN_NS;
-		if (!wait)
+		if (!wait) {
 			send(ring, state, &entry);
-		return wait;
+			return 0;
+		}
+		count_idle(entry.site);
+		count_idle(event->site);
+		return 1;
 	}
 	/* A frame that still waits where a new one begins ended without an exit. */
 	if (waiting)
@@ -49,6 +53,7 @@ static __always_inline int defer(u32 ring, struct ring_state *state, struct even
 	if (role == ROLE_POINT) {
 		if (waiting)
 			deferred.delete(&key);
+		count_idle(event->site);
 		return 1; /* lasts no time at all */
 	}
 	return deferred.update(&key, event) == 0;

@@ -10,6 +10,10 @@ static __always_inline struct ring_state *ring_state_of(u32 ring)
 
 static __always_inline void send(u32 ring, struct ring_state *state, struct event *event)
 {
+	if (is_let_go(event->site, event->time_ns)) {
+		count_idle(event->site);
+		return;
+	}
 	event->sequence = ++state->sequence;
 	if (ring_output(ring, event)) {
 		u32 site = event->site;

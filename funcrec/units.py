@@ -71,6 +71,18 @@ def parse_size_bytes(text: str) -> int:
     return _scale(number, factor)
 
 
+def parse_percent(text: str) -> float:
+    """Parse `25%` or `25`; more than 100 is allowed.
+
+    Raises:
+        UsageError: no number above 0.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%?", text.strip())
+    if match is None or not 0 < float(match.group(1)) < math.inf:
+        raise UsageError(f"'{text}' is not a percentage", remedy="write a number such as 25%")
+    return float(match.group(1))
+
+
 def format_duration(ns: int | float) -> str:
     """`1.234 ms`: three decimals above 1 us, whole nanoseconds below; always 'NUMBER UNIT'."""
     if ns < 1000:

@@ -33,11 +33,11 @@ def command(
         bool, typer.Option("-x/ ", "--exclude-vendor/--no-exclude-vendor", help="Leave vendored packages out.")
     ] = True,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Trace file; an existing one becomes FILE.old.")
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Trace file; an existing one becomes FILE.old.")
     ] = Path("trace.zst"),
     pids: Annotated[
         list[int] | None,
-        typer.Option("-p", "--pid", help="Record only this process. Repeatable.", show_default=False),
+        typer.Option("-p", "--pid", metavar="PID", help="Record only this process. Repeatable.", show_default=False),
     ] = None,
     launch: Annotated[bool, typer.Option("--launch", help="Start BINARY; its arguments follow after --.")] = False,
     keep_user: Annotated[
@@ -50,9 +50,21 @@ def command(
     buffer: Annotated[
         str, typer.Option("-b", "--buffer", metavar="SIZE", help="Memory for events that wait to be written.")
     ] = "64M",
-    max_probes: Annotated[int, typer.Option("--max-probes", help="Refuse to attach more than this.")] = 150_000,
+    max_probes: Annotated[
+        int, typer.Option("--max-probes", metavar="N", help="Refuse to attach more than this.")
+    ] = 150_000,
     minimum: Annotated[
         str | None, typer.Option("--min", metavar="DUR", help="Drop calls that last shorter, in the kernel.")
+    ] = None,
+    max_overhead: Annotated[
+        str | None,
+        typer.Option(
+            "--max-overhead",
+            metavar="PERCENT|off",
+            help="Let the hottest functions go when the probes cost more than this of one CPU. "
+            "25% unless the program is started from here.",
+            show_default=False,
+        ),
     ] = None,
     arguments_: Annotated[
         bool, typer.Option("-A", "--args", help="Arguments of every function whose PATTERN names none.")
@@ -122,7 +134,22 @@ def command(
             values=not no_values,
             min_ns=0 if minimum is None else parse_duration_ns(minimum),
             exits=exits,
+            max_overhead=_max_overhead(max_overhead, launched=arguments is not None),
             quiet=quiet,
             argv=sys.argv,
         )
     )
+
+
+def _max_overhead(typed: str | None, *, launched: bool) -> float | None:
+    """The limit in percent of one CPU, None for no limit.
+
+    A process that was there before us serves somebody who did not ask to be traced: it is protected by default. A
+    program that was started to be traced is there for the trace: it is recorded whole, however slow, unless asked.
+    """
+    from funcrec.record.guard import DEFAULT_PERCENT
+    from funcrec.units import parse_percent
+
+    if typed is None:
+        return None if launched else DEFAULT_PERCENT
+    return None if typed == "off" else parse_percent(typed)

@@ -110,8 +110,7 @@ def build_plan(
         )
     holders = executable.inlined_into(candidate.function.name for candidate in candidates)
     functions = [
-        _planned(selected, one.function, holders.get(one.function.name, []), one.function.address in chosen.callees)
-        for selected, one in planned
+        _planned(selected, one.function, holders.get(one.function.name, []), chosen) for selected, one in planned
     ]
     functions += [_hidden(helper) for helper in helpers]
     all_sites = chosen.sites + [helper.sites for helper in helpers]
@@ -142,7 +141,7 @@ def _code(
     return reader.sites(function, arguments=arguments, results=results)
 
 
-def _planned(selected: Selected, function: Function, holders: Sequence[str], ends_callers: bool) -> PlannedFunction:
+def _planned(selected: Selected, function: Function, holders: Sequence[str], exits: Exits) -> PlannedFunction:
     file, line = function.declaration
     return PlannedFunction(
         name=function.name,
@@ -156,7 +155,8 @@ def _planned(selected: Selected, function: Function, holders: Sequence[str], end
         index=function.index,
         patterns=selected.patterns,
         roots=selected.roots,
-        ends_callers=ends_callers,
+        ends_callers=function.address in exits.callees,
+        ended_by=exits.ended_by.get(function.address, ()),
     )
 
 

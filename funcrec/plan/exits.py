@@ -4,7 +4,7 @@ Works on whole selections, since a chain needs to know which callees are recorde
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
@@ -39,10 +39,12 @@ class Exits:
             (`address`) ends the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either;
             the entry site before it is also this exit.
         callees: entries of the functions with whose exits others end.
+        ended_by: entry of a function -> entries of those whose exits end it too.
     """
 
     sites: list[tuple[CodeSite, ...]]
     callees: frozenset[int]
+    ended_by: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule) -> Exits:
@@ -67,12 +69,12 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
         tuple(_sites(candidate, exits.get(candidate.function.address), chained, described)) for candidate in candidates
     ]
     ending = {
-        one.callee
-        for found in exits.values()
-        for one in found.returns
-        if one.head is not None and one.head.instruction.ip in chained
+        address: tuple(
+            sorted({one.callee for one in found.returns if one.head is not None and one.head.instruction.ip in chained})
+        )
+        for address, found in exits.items()
     }
-    return Exits(sites, frozenset(ending))
+    return Exits(sites, frozenset(callee for callees in ending.values() for callee in callees), ending)
 
 
 def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:

@@ -97,6 +97,8 @@ class PlannedFunction:
         patterns: indexes of all -u patterns that name it: values may have been asked for in any of them.
         roots: indexes of all ROOT patterns that name it.
         ends_callers: some caller does nothing but return after a call of it, and its exit is seen here.
+        ended_by: entry addresses of callees whose exits are this function's own, in some places: such exits are seen
+            only as long as those functions are probed.
     """
 
     name: str
@@ -112,6 +114,7 @@ class PlannedFunction:
     patterns: tuple[int, ...] = ()
     roots: tuple[int, ...] = ()
     ends_callers: bool = False
+    ended_by: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def generate(request: ProgramRequest) -> Program:
             _source("events.h"),
             _source("goroutine.h"),
             _rings(request.rings, request.ring_bytes),
+            _source("guard.h"),
             _source("send.h"),
             *([_source("gate.h")] if request.gated else []),
             *([_value_rings(request.rings, request.ring_bytes), _source("values.h")] if request.values else []),
@@ -70,7 +71,8 @@ def generate(request: ProgramRequest) -> Program:
             _source("calls.c"),
         ]
     )
-    maps = ["ring_states", "site_lost", "goroutines", "facts", *ring_names(request.rings)]
+    maps = ["ring_states", "site_lost", "let_go", "idle_hits", "succession"]
+    maps += ["goroutines", "facts", *ring_names(request.rings)]
     if request.pid_filter:
         maps.append("pids")
     if request.min_ns:

@@ -138,6 +138,7 @@ class Compiler:
         """End the child; safe to call twice."""
         self._channel.close()
         self._child.wait()
+        self._log.close()
 
 
 def _last_line(log: str) -> str:

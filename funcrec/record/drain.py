@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.record.captures import Captures, ValueRing
 from funcrec.record.losses import LossLedger
@@ -103,10 +104,9 @@ class Drain:
         """Captures lost so far, exact."""
         return int(self._sources.states["lost_values"].sum())
 
-    @property
-    def lost_by_site(self) -> dict[int, int]:
-        """Exact totals, site -> lost events."""
-        return self._ledger.by_site
+    def site_lost(self, sites: int) -> NDArray[np.int64]:
+        """Lost events of the first sites so far, i64."""
+        return self._sources.site_lost[:sites].astype(np.int64)
 
     def _run(self) -> None:
         try:

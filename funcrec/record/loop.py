@@ -15,11 +15,13 @@ from funcrec.record.processes import ProcessTable
 from funcrec.record.progress import Progress
 from funcrec.record.rings import Rows
 from funcrec.record.scope import Scope
+from funcrec.record.watch import Watch
 from funcrec.trace.records import ProcessRecord, SnapshotDelta
 from funcrec.trace.writer import TraceWriter
 
 _CHUNK_EVENTS = 262_144
 _FLUSH_S = 1.0
+_LOOK_S = 1.0
 _POLL_S = 0.01
 _CLOCK_S = 10.0
 ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -50,6 +52,7 @@ class Loop:
         writer: TraceWriter,
         progress: Progress,
         limits: Limits,
+        watch: Watch,
     ) -> None:
         self._scope = scope
         self._list_pid = list_pid
@@ -58,18 +61,20 @@ class Loop:
         self._writer = writer
         self._progress = progress
         self._limits = limits
+        self._watch = watch
+        self._guarded = ""
         self._processes = ProcessTable()
         self._strangers: set[int] = set()
         self._captures = CaptureStore()
         self._pending: list[Batch] = []
         self._pending_events = 0
-        self._flushed = self._clocked = time.monotonic()
+        self._flushed = self._looked = self._clocked = time.monotonic()
 
     def run(self) -> str:
         """Record until something ends it and return what did."""
         started = time.monotonic_ns()
         while True:
-            reason = self._scope.over() or self._limit(started) or self._wait()
+            reason = self._guarded or self._scope.over() or self._limit(started) or self._wait()
             self._take()
             if reason:
                 return reason
@@ -109,11 +114,19 @@ class Loop:
         now = time.monotonic()
         if now - self._flushed >= _FLUSH_S:
             self._flush()
+        if now - self._looked >= _LOOK_S:
+            self._looked = now
             self._look_around()
         self._progress.update(self._translator.events, self._drain.lost, self._writer.bytes_written)
 
     def _look_around(self) -> None:
-        """Once a second: who has ended, and from time to time what the clocks say."""
+        """Once a second: what the probes cost, who has ended, and from time to time what the clocks say."""
+        note, too_much = self._watch.look()
+        if note is not None:
+            self._writer.note(note)
+            self._progress.say(f"funcrec: {note.text}")
+        if too_much:
+            self._guarded = "the guard ended it: the probes cost too much"
         now_ns = time.monotonic_ns()
         ended = self._processes.ended(now_ns)
         if ended:
@@ -133,6 +146,7 @@ class Loop:
         rows = self._admitted(np.concatenate([batch.events for batch in pending]))
         facts = np.concatenate([batch.facts for batch in pending])
         columns = self._translator.columns(rows)
+        self._watch.saw(columns.site)
         goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))
         call_sites = self._translator.call_sites.take_fresh()
         fault_sites = self._translator.fault_sites.take_fresh()

@@ -8,13 +8,14 @@ import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.errors import HostError
 from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
-from funcrec.record.attach import attach_multi, cookie
+from funcrec.record.attach import cookie
 from funcrec.record.calibrate import SITES as CALIBRATION_SITES
 from funcrec.record.calibrate import Calibration, calibrate
 from funcrec.record.captures import ValueRing
@@ -30,6 +31,7 @@ from funcrec.record.codegen import (
 )
 from funcrec.record.compile import Compiler
 from funcrec.record.drain import DrainSources
+from funcrec.record.links import SUCCESSION, Links
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
@@ -65,7 +67,7 @@ class Probes:
         self._min_ns = min_ns
         self._values = values is not None
         self._value_sites: frozenset[int] = frozenset()
-        self._links: list[int] = []
+        self._links: Links | None = None
         self._calibration: Calibration | None = None
         self._descriptors: dict[str, int] = {}
         self._compiler = Compiler()
@@ -86,6 +88,9 @@ class Probes:
         """Wait for the compiler and map what it made."""
         self._descriptors = self._compiler.result()
         descriptors = self._descriptors
+        self._let_go = map_array(descriptors["let_go"], self._max_sites, "<u8", writable=True)
+        self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites, "<u8")
+        self._succession = map_array(descriptors["succession"], 1, SUCCESSION, writable=True)
         return DrainSources(
             rings=[Ring(descriptors[name], self._ring_bytes, EVENT_ROW) for name in ring_names(self._rings)],
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
@@ -136,6 +141,7 @@ class Probes:
 
         So no entry is recorded whose exit would be missed.
         """
+        self._links = Links(self._descriptors["hit"], self._succession, path, pids)
         state = [role for role in Role if role > Role.POINT]
         stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]
         if not entry_only:
@@ -146,28 +152,38 @@ class Probes:
                 for number, site in enumerate(plan.sites)
                 if site.role in roles and site.kind != SiteKind.CHAINED
             ]
-            if numbered:
-                self._link(plan, numbered, path, pids)
-
-    def _link(self, plan: ProbePlan, numbered: list[tuple[int, ProbeSite]], path: str, pids: Sequence[int]) -> None:
-        offsets = [site.offset for _, site in numbered]
-        cookies = [
-            cookie(
-                number,
-                site,
-                root=plan.functions[site.function].root,
-                values=number in self._value_sites,
-                twin=int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0,
+            self._links.arm(
+                [number for number, _ in numbered],
+                [site.offset for _, site in numbered],
+                [self._cookie(plan, number, site) for number, site in numbered],
             )
-            for number, site in numbered
-        ]
-        for pid in pids or [0]:
-            self._links.append(attach_multi(self._descriptors["hit"], path, offsets, cookies, pid))
+
+    def _cookie(self, plan: ProbePlan, number: int, site: ProbeSite) -> int:
+        return cookie(
+            number,
+            site,
+            root=plan.functions[site.function].root,
+            values=number in self._value_sites,
+            twin=int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0,
+        )
+
+    def silence(self, sites: Sequence[int], since_ns: int) -> None:
+        """Let the events of these sites end at a time that is yet to come; exact whatever a CPU is doing then."""
+        self._let_go[list(sites)] = since_ns
+
+    def drop(self, sites: Sequence[int]) -> None:
+        """Take sites out of the kernel while the others go on, see `Links.drop`."""
+        if self._links is not None:
+            self._links.drop(sites)
+
+    def idle_hits(self, sites: int) -> NDArray[np.int64]:
+        """Hits of the first sites that told nothing so far, i64: with events and losses these are all hits."""
+        return self._idle_hits[:sites].astype(np.int64)
 
     def detach(self) -> None:
         """Disarm, entries first: calls in flight still see their exits."""
-        while self._links:
-            os.close(self._links.pop())
+        if self._links is not None:
+            self._links.close()
 
     def list_pid(self, pid: int) -> None:
         """Put a process on the list that the pid filter goes by.
@@ -195,6 +211,8 @@ class Probes:
             rows = np.zeros(len(waiting), dtype=EVENT_ROW)
             for name in wire.names or ():
                 rows[name] = waiting[name]
+            since = self._let_go[rows["site"]]
+            rows = rows[(since == 0) | (rows["time_ns"] < since)]
         return rows
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Drain
+from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import ENDING_SIGNALS, Limits, Loop
@@ -24,6 +26,7 @@ from funcrec.record.processes import check_runs, identity_of
 from funcrec.record.progress import Progress
 from funcrec.record.scope import Scope
 from funcrec.record.snapshot import plan_snapshot, target_facts
+from funcrec.record.watch import Watch
 from funcrec.target.executable import Executable
 from funcrec.trace.records import Closing, Header
 from funcrec.trace.writer import TraceWriter
@@ -48,6 +51,7 @@ class RecordRequest:
         arguments, results: of every function whose pattern names none.
         values: False: capture no values at all.
         exits: how the ends of calls are observed.
+        max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
         quiet: no progress, no closing line.
         argv: the command line, for the header.
     """
@@ -70,6 +74,7 @@ class RecordRequest:
     results: bool = False
     values: bool = True
     exits: ExitMode = ExitMode.AUTO
+    max_overhead: float | None = None
     quiet: bool = False
     argv: list[str] = field(default_factory=list)
 
@@ -143,7 +148,7 @@ class _Session:
             with create_output(request.output) as file:
                 writer = TraceWriter(file, self._header(costs))
                 writer.snapshot(plan_snapshot(plan, values))
-                self._record(probes, plan, Drain(sources), writer)
+                self._record(probes, plan, costs, Drain(sources), writer)
         finally:
             probes.close()
         return max(self._scope.exit_status, 0)
@@ -186,8 +191,13 @@ class _Session:
             self._progress.say(f"funcrec: {note}")
         return values
 
-    def _record(self, probes: Probes, plan: ProbePlan, drain: Drain, writer: TraceWriter) -> None:
+    def _record(
+        self, probes: Probes, plan: ProbePlan, costs: dict[str, float], drain: Drain, writer: TraceWriter
+    ) -> None:
         translator = Translator(plan, self._executable)
+        limit = self._request.max_overhead
+        guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns())
+        watch = Watch(probes, drain, len(plan.sites), guard)
         loop = Loop(
             scope=self._scope,
             list_pid=probes.list_pid,
@@ -196,6 +206,7 @@ class _Session:
             writer=writer,
             progress=self._progress,
             limits=self._request.limits,
+            watch=watch,
         )
         here = self._scope.prepare(probes.list_pid)
         # Blocked before the first thread exists: the loop alone waits for them.
@@ -223,6 +234,7 @@ class _Session:
                 lost_values=drain.lost_values,
                 exit_status=self._scope.exit_status,
                 reason=reason,
+                site_hits=watch.hits,
             )
         )
         self._progress.closing(
@@ -255,6 +267,7 @@ class _Session:
                 "exits": str(self._exits),
                 "pids": request.pids,
                 "launched": self._program is not None,
+                "max_overhead": request.max_overhead,
             },
             probe_cost_ns=costs,
         )

@@ -3,6 +3,7 @@
 Everything but events, captures and the snapshot tables, which have modules of their own.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,13 +168,22 @@ def decode_goroutines(fields: dict[str, Any], n: int, call_sites: int) -> list[G
 
 def encode_note(note: NoteRecord) -> dict[str, Any]:
     """Encode one note."""
-    return {"record": "note", "time": note.time_ns, "what": clip(note.what), "text": clip(note.text)}
+    body = {"record": "note", "time": note.time_ns, "what": clip(note.what), "text": clip(note.text)}
+    if note.functions:
+        body |= {"n": len(note.functions), "function": planes.pack(np.array(note.functions, np.uint32))}
+    return body
 
 
-def decode_note(fields: dict[str, Any]) -> NoteRecord:
-    """Decode one note."""
+def decode_note(fields: dict[str, Any], functions: int) -> NoteRecord:
+    """Decode one note; `functions` is how many are known."""
     body = Body(fields)
-    return NoteRecord(body.value("time", i64), body.value("what", text), body.value("text", text))
+    note = NoteRecord(body.value("time", i64), body.value("what", text), body.value("text", text))
+    if "n" not in fields:
+        return note
+    function = planes.unpack_u32(body.data("function"), body.integer("n", 1, functions))
+    if int(function.max()) >= functions:
+        raise BadRecordError("it names a function that is not in the tables")
+    return replace(note, functions=tuple(function.tolist()))
 
 
 def encode_closing(closing: Closing) -> dict[str, Any]:

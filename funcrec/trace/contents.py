@@ -59,7 +59,7 @@ class Contents:
                 for goroutine in _bounded(self.goroutines, found, MAX_GOROUTINES):
                     self.goroutines[goroutine.pid, goroutine.goid] = goroutine
             case RecordType.NOTE:
-                self.notes += _bounded(self.notes, [bodies.decode_note(fields)])
+                self.notes += _bounded(self.notes, [bodies.decode_note(fields, len(self.tables.functions))])
             case RecordType.INDEX:
                 self.closing = bodies.decode_closing(fields.get("closing"), self.tables.sites)
             case _:

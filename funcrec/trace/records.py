@@ -256,11 +256,15 @@ class GoroutineRecord:
 
 @dataclass(frozen=True, slots=True)
 class NoteRecord:
-    """Something worth telling at its time: `what` is a short word ("guard", "replaced" ...), text one line."""
+    """Something worth telling at its time: `what` is a short word ("guard", "replaced" ...), text one line.
+
+    functions: ids of those whose events end at this time while the recording goes on; their open calls end `open`.
+    """
 
     time_ns: int
     what: str
     text: str
+    functions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,13 @@ class TraceWriter:
         self._pieces(RecordType.GOROUTINES, goroutines, bodies.encode_goroutines)
 
     def note(self, note: NoteRecord) -> None:
-        """Write a note."""
+        """Write a note.
+
+        Raises:
+            ValueError: an unknown function.
+        """
+        known = self._rows["functions"]
+        _require(all(0 <= number < known for number in note.functions), "a note about an unknown function")
         self._record(RecordType.NOTE, bodies.encode_note(note), 1)
 
     def close(self, closing: Closing) -> None:

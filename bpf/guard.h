@@ -1,0 +1,61 @@
+/* Letting functions go while the rest is recorded on, exact to the hit: record/guard.py decides, record/links.py acts.
+ *
+ * First the functions' events end at one moment: what happened before it is sent, what happened later is not. Then a
+ * link without their sites takes the place of the old one, so that their hits cost nothing any more. While both links
+ * are there most hits come twice, and one of the two is dropped here.
+ */
+
+#define COOKIE_GENERATION(c) (((u32)((c) >> 38)) & 1)
+
+struct succession {
+	u64 epoch; /* counts successions; 0: no second link exists */
+	u64 young; /* generation of the newer link */
+};
+
+/* Site -> first time at which its events are no longer wanted; 0: they are. Written ahead of that time. */
+BPF_F_TABLE("array", u32, u64, let_go, SITES, 1024 /* BPF_F_MMAPABLE */);
+/* Site -> hits without an event: with events and losses they make up all hits, which is what a probe costs. */
+BPF_F_TABLE("array", u32, u64, idle_hits, SITES, 1024);
+BPF_F_TABLE("array", u32, struct succession, succession, 1, 1024);
+/* Thread -> the last hit that a newer link took: epoch << 32 | site. */
+BPF_F_TABLE("hash", u32, u64, taken, 131072, 1 /* BPF_F_NO_PREALLOC */);
+
+static __always_inline int is_let_go(u32 site, u64 time_ns)
+{
+	u64 *since = let_go.lookup(&site);
+
+	return since && *since && time_ns >= *since;
+}
+
+static __always_inline void count_idle(u32 site)
+{
+	u64 *hits = idle_hits.lookup(&site);
+
+	if (hits)
+		__sync_fetch_and_add(hits, 1);
+}
+
+/* Is this hit another link's? The kernel runs the newest link first (consumer_add() in kernel/events/uprobes.c puts it at
+ * the head of the list, Linux 6.6 to 6.18): it takes the hit and leaves a mark for the older link, which runs next in
+ * the same hit of the same thread. Sites that have only one of the two are taken by it, so nothing is missed while the
+ * kernel adds and removes sites one by one. The recorder tests the order before it relies on it.
+ */
+static __always_inline int superseded(u32 generation, u32 site, u32 tid)
+{
+	u32 zero = 0;
+	struct succession *now = succession.lookup(&zero);
+	u64 mark, *left;
+
+	if (!now || !now->epoch)
+		return 0;
+	mark = now->epoch << 32 | site;
+	if (generation == now->young) {
+		taken.update(&tid, &mark);
+		return 0;
+	}
+	left = taken.lookup(&tid);
+	if (!left || *left != mark)
+		return 0;
+	taken.delete(&tid);
+	return 1;
+}

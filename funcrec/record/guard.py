@@ -1,0 +1,151 @@
+"""The guard: what the probes cost the traced processes, and what to let go when it is too much.
+
+Numbers in, a verdict out; neither kernel nor file is touched here. The cost of a second is the number of hits of each
+site times the cost of one hit of its kind as measured on this machine at the start.
+
+Above the limit the functions that cost most are let go until the rest fits, together with callers whose exits are seen
+at theirs. Roots stay, since without them nobody knows what is inside them. What does not fit even then ends the
+recording.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.plan.sites import ProbePlan, SiteKind
+from funcrec.units import format_count
+
+DEFAULT_PERCENT = 25.0  # of one CPU
+_PERIOD_NS = 1_000_000_000
+_SPARE = 0.8  # what is kept fits into this part of the limit, so that it is not crossed again at once
+_NAMED = 3
+
+Counts = NDArray[np.int64]
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do about a cost above the limit.
+
+    Attributes:
+        functions: to let go, numbers in the plan, the dearest first.
+        sites: all of theirs: their events end.
+        free: those of them that can be taken out of the kernel.
+        text: one line for people.
+        stop: nothing is left that could go on within the limit.
+    """
+
+    functions: tuple[int, ...]
+    sites: tuple[int, ...]
+    free: tuple[int, ...]
+    text: str
+    stop: bool
+
+
+class Guard:
+    """Watches the cost of one recording.
+
+    Args:
+        plan: what is probed.
+        cost_ns: of one hit by site kind.
+        limit_percent: of one CPU.
+        now_ns: monotonic time at which it begins to watch.
+    """
+
+    def __init__(self, plan: ProbePlan, cost_ns: Mapping[str, float], limit_percent: float, now_ns: int) -> None:
+        self._plan = plan
+        self._limit = limit_percent
+        self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
+        self._cost = np.array([_cost(site.kind, cost_ns) for site in plan.sites])
+        self._probed = np.array([site.kind != SiteKind.CHAINED for site in plan.sites], dtype=bool)
+        self._groups = _groups(plan)
+        self._events = np.zeros(len(plan.sites), dtype=np.int64)
+        self._gone = np.zeros(len(plan.functions), dtype=bool)
+        self._elsewhere = self._events.copy()  # hits without an event when the window began
+        self._since_ns = now_ns
+
+    def saw(self, counts: Counts) -> None:
+        """Count events, by site."""
+        self._events += counts
+
+    def look(self, now_ns: int, elsewhere: Counts) -> Verdict | None:
+        """Judge the time since the last look, if it is long enough.
+
+        Args:
+            now_ns: monotonic.
+            elsewhere: hits without an event and lost events so far, by site.
+
+        Returns:
+            None when there is nothing to do.
+        """
+        elapsed = now_ns - self._since_ns
+        if elapsed < _PERIOD_NS:
+            return None
+        hits = self._events + elsewhere - self._elsewhere
+        percent = hits * self._cost * (100.0 / elapsed)  # of one CPU, by site
+        self.begin(now_ns, elsewhere)
+        if percent.sum() <= self._limit:
+            return None
+        return self._judge(percent, hits * (1e9 / elapsed))
+
+    def begin(self, now_ns: int, elsewhere: Counts) -> None:
+        """Begin a new window, such as after functions were let go: what was before would be held against the rest."""
+        self._since_ns, self._elsewhere = now_ns, elsewhere
+        self._events[:] = 0
+
+    def _judge(self, percent: Numbers, per_second: Numbers) -> Verdict:
+        functions = len(self._plan.functions)
+        total = float(percent.sum())
+        by_function = np.bincount(self._function, percent, minlength=functions)
+        rest = total
+        chosen: list[int] = []
+        for number in np.argsort(-by_function, kind="stable").tolist():
+            if rest <= self._limit * _SPARE or by_function[number] == 0:
+                break
+            group = [one for one in self._groups[number] if not self._gone[one]]
+            self._gone[group] = True
+            chosen += group
+            rest -= float(by_function[group].sum())
+        recorded = [n for n, function in enumerate(self._plan.functions) if not function.hidden and not self._gone[n]]
+        stop = not recorded or rest > self._limit
+        sites = np.flatnonzero(np.isin(self._function, chosen))
+        hits = np.bincount(self._function, per_second, minlength=functions)
+        dearest = chosen if chosen else np.argsort(-by_function)[:1].tolist()
+        text = self._text(total, dearest, float(hits[chosen].sum()), len(recorded), stop)
+        return Verdict(tuple(chosen), tuple(sites.tolist()), tuple(sites[self._probed[sites]].tolist()), text, stop)
+
+    def _text(self, total: float, functions: list[int], hits: float, recorded: int, stop: bool) -> str:
+        names = [self._plan.functions[number].name for number in functions[:_NAMED]]
+        if len(functions) > _NAMED:
+            names.append(f"{format_count(len(functions) - _NAMED)} more")
+        cost = f"the probes took {total:.0f} % of one CPU, more than --max-overhead {self._limit:g}%"
+        if stop:
+            return f"{cost}, most of it at {', '.join(names)}: the recording ends"
+        rest = f"{format_count(recorded)} functions go on"
+        return f"{cost}: no longer recording {', '.join(names)} ({format_count(int(hits))} hits/s); {rest}"
+
+
+def _cost(kind: SiteKind, cost_ns: Mapping[str, float]) -> float:
+    return 0.0 if kind == SiteKind.CHAINED else float(cost_ns.get(str(kind), 0.0))
+
+
+def _groups(plan: ProbePlan) -> list[list[int]]:
+    """What goes together with each function: those whose exits its own exits tell; nothing when that has a root."""
+    callers: dict[int, list[int]] = {}
+    for number, function in enumerate(plan.functions):
+        for address in function.ended_by:
+            callers.setdefault(address, []).append(number)
+    groups = []
+    for number in range(len(plan.functions)):
+        group, known = [number], {number}
+        for one in group:
+            fresh = set(callers.get(plan.functions[one].address, ())) - known
+            known |= fresh
+            group += sorted(fresh)
+        stays = any(plan.functions[one].root or plan.functions[one].hidden for one in group)
+        groups.append([] if stays else group)
+    return groups

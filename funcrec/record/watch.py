@@ -1,0 +1,78 @@
+"""The guard at work: counts every hit, and carries out what `guard.py` says."""
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.record.drain import Drain
+from funcrec.record.guard import Guard
+from funcrec.trace.records import NoteRecord
+
+if TYPE_CHECKING:
+    from funcrec.record.probes import Probes
+
+# A CPU that reads its clock later than this sees the mark, however the memory of the map travels.
+_AHEAD_NS = 20_000_000
+
+
+class Watch:
+    """Hits of one recording by site.
+
+    Args:
+        probes: armed.
+        drain: of its rings.
+        sites: number of sites in the plan.
+        guard: None: the cost is counted, and nothing is done about it.
+    """
+
+    def __init__(self, probes: "Probes", drain: Drain, sites: int, guard: Guard | None) -> None:
+        self._probes = probes
+        self._drain = drain
+        self._guard = guard
+        self._events = np.zeros(sites, dtype=np.int64)
+        self._lost_before = drain.site_lost(sites)
+        if guard is not None:
+            guard.begin(time.monotonic_ns(), self._elsewhere())
+
+    def saw(self, sites: NDArray[np.uint32]) -> None:
+        """Count events that were drained."""
+        planned = sites[sites < len(self._events)]
+        counts = np.bincount(planned, minlength=len(self._events))
+        self._events += counts
+        if self._guard is not None:
+            self._guard.saw(counts)
+
+    def look(self) -> tuple[NoteRecord | None, bool]:
+        """Act on the cost since the last look.
+
+        Returns:
+            what to write into the trace and to say, and whether the recording must end.
+
+        Raises:
+            FuncrecError: the kernel refuses to go on without the functions let go.
+        """
+        verdict = None if self._guard is None else self._guard.look(time.monotonic_ns(), self._elsewhere())
+        if verdict is None or self._guard is None:
+            return None, False
+        since_ns = time.monotonic_ns() + _AHEAD_NS
+        if verdict.stop:
+            return NoteRecord(since_ns - _AHEAD_NS, "guard", verdict.text), True
+        self._probes.silence(verdict.sites, since_ns)
+        time.sleep(max(since_ns - time.monotonic_ns(), 0) / 1e9)
+        self._probes.drop(verdict.free)
+        self._guard.begin(time.monotonic_ns(), self._elsewhere())
+        return NoteRecord(since_ns, "guard", verdict.text, verdict.functions), False
+
+    def _elsewhere(self) -> NDArray[np.int64]:
+        """Hits that no event tells of, and lost ones."""
+        lost = self._drain.site_lost(len(self._events)) - self._lost_before
+        idle: NDArray[np.int64] = self._probes.idle_hits(len(self._events))
+        return lost + idle
+
+    @property
+    def hits(self) -> dict[int, int]:
+        """All hits, site -> number; final once the drain has stopped and everything was seen."""
+        hits = self._events + self._elsewhere()
+        return {site: int(hits[site]) for site in np.flatnonzero(hits).tolist()}
