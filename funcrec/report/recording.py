@@ -113,6 +113,16 @@ class Trace:
         self.notes: list[NoteRecord] = reader.notes
         self.closing: Closing | None = reader.closing
 
+    def close(self) -> None:
+        """Close the file; calls already made stay usable."""
+        self.reader.close()
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def damage(self) -> str | None:
         """What is wrong with the file, one line; None when nothing is (known so far)."""

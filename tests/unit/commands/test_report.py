@@ -154,7 +154,8 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
 
 
 def test_the_library_is_what_the_commands_use(whole: Path) -> None:
-    trace = library.open(whole)
+    with library.open(whole) as trace:
+        trace.table()
     assert len(trace.calls(where="func == 'main.a'")) == sum(
         '"func":"main.a"' in line for line in funcrec("report", whole, "--format", "jsonl").stdout.splitlines()
     )
