@@ -25,6 +25,7 @@ COMMANDS: tuple[str, ...] = (
     "graph",
     "goroutines",
     "diff",
+    "sql",
     "export",
     "info",
     "doctor",

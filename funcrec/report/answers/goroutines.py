@@ -50,10 +50,11 @@ class _Lives:
 def goroutines_task(file: TraceFile, request: GoroutinesRequest) -> Goroutines:
     """List the goroutines of one trace; under a filter those that have a call shown."""
     selection = select(Trace(file.path), request.filters)
-    return Goroutines(facts_of(selection, file.name), _rows(selection, file.name, request.names))
+    return Goroutines(facts_of(selection, file.name), list_goroutines(selection, file.name, request.names))
 
 
-def _rows(selection: Selection, file: str, names: Names) -> list[Row]:
+def list_goroutines(selection: Selection, file: str, names: Names) -> list[Row]:
+    """One row per goroutine in the order of their starts: what it is, who started it, and what calls say about it."""
     trace, lives = selection.trace, _lives(selection)
     at = {key: number for number, key in enumerate(lives.keys)}
     known = {(record.pid, record.goid): record for record in trace.goroutines}
