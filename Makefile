@@ -11,11 +11,13 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # Another interpreter than the system's: make setup BASE_PYTHON=/path/to/python3
 BASE_PYTHON :=
+# What the tests need beyond that: a browser for the HTML page, node for the importers of other viewers.
+TEST_PACKAGES := chromium nodejs npm
 PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd
 SOURCES := funcrec tests demo
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages lint test test-unit test-bpf test-all demo golden build clean
+.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +27,14 @@ setup: packages $(VENV)/.ready ## system packages, virtual environment, Go toolc
 
 # apt-get runs only when something is missing: no network and no root are needed the second time.
 packages:
-	@missing=()
-	for package in $(PACKAGES); do
+	@$(call install,$(PACKAGES))
+
+test-packages: setup
+	@$(call install,$(TEST_PACKAGES))
+
+define install
+	missing=()
+	for package in $(1); do
 	    [[ $$(dpkg-query -W -f '$${Status}' $$package 2>/dev/null) == *' installed' ]] || missing+=($$package)
 	done
 	if (( $${#missing[@]} )); then
@@ -38,6 +46,7 @@ packages:
 	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
 	    fi
 	fi
+endef
 
 # --group needs pip 25.1, which is newer than the pip of Debian 12 and Ubuntu 24.04.
 $(VENV)/.ready: pyproject.toml
@@ -59,7 +68,7 @@ lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
 
-test: setup ## all tests but the long matrices; with root they use real uprobes
+test: test-packages ## all tests but the long matrices; with root they use real uprobes
 	@$(PYTEST) -m 'not slow'
 
 test-unit: setup ## what needs no root: unit, property and golden tests
@@ -68,11 +77,12 @@ test-unit: setup ## what needs no root: unit, property and golden tests
 test-bpf: setup ## the tests with real uprobes only
 	@FUNCREC_REQUIRE_BPF=1 $(PYTEST) -m 'bpf and not slow'
 
-test-all: setup ## all tests, with every Go version and build variant
+test-all: test-packages ## all tests, with every Go version and build variant
 	@$(PYTEST)
 
-demo: setup ## build a real Go program, record it under load, show its call graph
-	@SUDO='$(SUDO)' demo/run
+demo: setup ## build real Go programs, record them under load: a call graph, then a release compared with the one before
+	@SUDO='$(SUDO)' demo/call-graph
+	SUDO='$(SUDO)' demo/story
 
 golden: setup ## add golden traces and listings that are missing
 	@$(PYTHON) -m tests.golden.make

@@ -1,4 +1,4 @@
-"""Build the demonstration program as `.cache/demo/shop`."""
+"""Build a demonstration program as `.cache/demo/NAME`: `python demo/build.py NAME`."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.toolchain import CACHE, ROOT, go_build
 
-target = CACHE / "demo" / "shop"
-target.parent.mkdir(parents=True, exist_ok=True)
-target.unlink(missing_ok=True)
-target.symlink_to(go_build(ROOT / "demo" / "shop"))
+# Name -> folder and flags of the build.
+PROGRAMS: dict[str, tuple[str, list[str]]] = {
+    "shop": ("shop", []),
+    "packets-before": ("packets", []),
+    "packets-after": ("packets", ["-tags=after"]),
+}
+
+
+def main(name: str) -> None:
+    """Build it, or find it built."""
+    folder, flags = PROGRAMS[name]
+    target = CACHE / "demo" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.symlink_to(go_build(ROOT / "demo" / folder, flags=flags, name=name))
+
+
+main(sys.argv[1])

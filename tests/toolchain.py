@@ -65,16 +65,15 @@ def go_tool(version: str = DEFAULT) -> Path:
 def go_environment(version: str = DEFAULT) -> dict[str, str]:
     """Return the environment for a toolchain: this one only, no user settings, caches under `.cache`.
 
-    cgo is off, so that programs do not depend on a C compiler; pass `CGO_ENABLED=1` to `go_build` to have it.
+    Modules come from the user's GOPROXY, else Go's default, and must match go.sum. cgo is off, so that programs do
+    not depend on a C compiler; pass `CGO_ENABLED=1` to `go_build` to have it.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "CGO"))}
+    own = ("GOPROXY", "GOSUMDB")
+    kept = {name: value for name, value in os.environ.items() if name in own or not name.startswith(("GO", "CGO"))}
     return kept | {
         "GOROOT": str(go_tool(version).parent.parent),
         "GOTOOLCHAIN": "local",
         "GOENV": "off",
-        "GOFLAGS": "-mod=mod",
-        "GOPROXY": os.environ.get("GOPROXY", "") or "off",
-        "GOSUMDB": "off",
         "GOCACHE": str(CACHE / "go-build"),
         "GOPATH": str(CACHE / "gopath"),
         "GOTELEMETRY": "off",
