@@ -7,7 +7,10 @@ import typer
 from funcrec.errors import UsageError
 from funcrec.report.request import Color, Format, OutputRequest
 
+_MAX_SIGNATURES = 40  # functions whose values are listed without -v
+
 if TYPE_CHECKING:
+    from funcrec.plan.captures import Signatures
     from funcrec.plan.sites import ProbePlan
     from funcrec.report.text import Output
     from funcrec.target.executable import Executable
@@ -53,6 +56,7 @@ def command(
       funcrec list -u 'net/http.*' -u '!net/http.(*http2*' -v ./svc
     """
     from funcrec.plan.builder import build_plan
+    from funcrec.plan.captures import Signatures, plan_values
     from funcrec.report.text import Output
     from funcrec.target.executable import Executable
 
@@ -64,15 +68,19 @@ def command(
     plan = build_plan(
         executable, patterns or [], roots or [], match=match, exclude_vendor=exclude_vendor, max_probes=limit
     )
+    signatures = Signatures(executable)
+    plan_values(executable, plan, signatures=signatures)  # a value that does not exist is an error here too
     with Output(OutputRequest(format=format_, color=color, pager=not no_pager)) as output:
         if format_ == Format.TEXT:
-            _write_text(output, executable, plan, verbose=verbose)
+            _write_text(output, executable, plan, signatures, verbose=verbose)
         else:
-            _write_rows(output, executable, plan, format_, verbose=verbose)
+            _write_rows(output, executable, plan, signatures, format_, verbose=verbose)
     return 0
 
 
-def _write_text(output: "Output", executable: "Executable", plan: "ProbePlan", *, verbose: bool) -> None:
+def _write_text(
+    output: "Output", executable: "Executable", plan: "ProbePlan", signatures: "Signatures", *, verbose: bool
+) -> None:
     from funcrec.plan.cost import estimate_cost
     from funcrec.plan.listing import function_rows, skipped_rows
     from funcrec.report.text import printable
@@ -98,6 +106,8 @@ def _write_text(output: "Output", executable: "Executable", plan: "ProbePlan", *
                 output.line(f"{text:<64}  {paint(probe['why'], palette.dim)}")
     else:
         write_table(output, _columns(), [row | {"place": _place(row), "remark": _remark(row)} for row in rows])
+    if verbose or len(rows) <= _MAX_SIGNATURES:
+        _write_values(output, plan, signatures)
     if plan.skipped:
         output.line()
         count = _count(len(plan.skipped), "matched function")
@@ -110,8 +120,22 @@ def _write_text(output: "Output", executable: "Executable", plan: "ProbePlan", *
             output.line(f"note: {printable(note)}")
 
 
+def _write_values(output: "Output", plan: "ProbePlan", signatures: "Signatures") -> None:
+    """Where the values of each function are."""
+    from funcrec.plan.signatures import signature_lines
+    from funcrec.report.text import printable
+
+    for function in plan.functions:
+        lines = [] if function.hidden else signature_lines(signatures, function)
+        if lines:
+            output.line()
+            output.line(output.palette.paint(f"values of {printable(function.name)}", output.palette.bold))
+            for line in lines:
+                output.line(f"  {printable(line)}")
+
+
 def _columns() -> list[Any]:
-    """Columns of the text table; what is known about values joins them here."""
+    """Columns of the text table."""
     from funcrec.report.views.table import Column, text_column
 
     return [
@@ -146,13 +170,22 @@ def _remark(row: dict[str, Any]) -> str:
 
 
 def _write_rows(
-    output: "Output", executable: "Executable", plan: "ProbePlan", format_: Format, *, verbose: bool
+    output: "Output",
+    executable: "Executable",
+    plan: "ProbePlan",
+    signatures: "Signatures",
+    format_: Format,
+    *,
+    verbose: bool,
 ) -> None:
     from funcrec.plan.listing import function_rows, skipped_rows
+    from funcrec.plan.signatures import signature_rows
     from funcrec.report.views.table import Column, json_text, write_rows
 
     rows = function_rows(plan)
-    for row in rows:
+    shown = [function for function in plan.functions if not function.hidden]
+    for row, function in zip(rows, shown, strict=True):
+        row["values"] = signature_rows(signatures, function)
         if not verbose:
             del row["probes"]
     if format_ == Format.JSON:

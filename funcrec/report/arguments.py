@@ -299,9 +299,10 @@ class _ColumnBuilder:
         return self._values[kind]
 
     def _widen(self, target: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """One type for both: i64 where all fits, else f64."""
-        if np.float64 in (target.dtype, values.dtype) or max(_top(target), _top(values)) >= 1 << 63:
-            kind: Any = np.float64
+        """One type for both: i64 where all fits, else the widest float, whose 64 bits of fraction hold any integer."""
+        floating = "f" in (target.dtype.kind, values.dtype.kind)
+        if floating or max(_top(target), _top(values)) >= 1 << 63:
+            kind: Any = np.longdouble
         else:
             kind = np.int64
         self._values[Kind.NUMBER] = target.astype(kind)

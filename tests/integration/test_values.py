@@ -1,0 +1,184 @@
+"""Recorded values against the program's own log of what it passed and got back, for every kind of value."""
+
+import json
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from funcrec.report.arguments import call_values, value_column
+from funcrec.report.columns import Kind
+from funcrec.report.recording import Trace
+from tests.conftest import FUNCREC, LIMIT_S
+from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build
+
+pytestmark = pytest.mark.bpf
+
+FLAGS = {"optimised": (), "unoptimised": ("-gcflags=-N -l",), "pie": ("-buildmode=pie",)}
+BUILDS = [(version, build) for version in VERSIONS for build in FLAGS if build != "pie" or version == DEFAULT]
+HELPERS = ["main", "all", "record", "object", "top", "cut", "plain", "address", "float", "encode", "slice", "elements"]
+HELPERS += ["fields", "addressable", "dynamic", "keep", "clone", "hostile", "init"]
+Pair = tuple[dict[str, Any], dict[str, Any]]
+
+
+def record(binary: Path, trace: Path, *options: str, arguments: tuple[str, ...] = ()) -> str:
+    """Record the program from start to end; return what it printed."""
+    command = [str(FUNCREC), "record", "-q", *options, str(binary), "-o", str(trace), "--", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def every_function() -> list[str]:
+    options = ["-A", "-R", "-u", "main.*"]
+    for helper in HELPERS:
+        options += ["-u", f"!main.{helper}"]
+    return options
+
+
+def values_by_function(path: Path) -> dict[str, list[Pair]]:
+    """Values of all calls by function, in order of start."""
+    trace = Trace(path)
+    calls = trace.table()
+    assert trace.lost_values == 0
+    found = defaultdict(list)
+    for function, pair in zip(calls.function, call_values(trace, calls, np.arange(len(calls))), strict=True):
+        found[trace.functions[function].name].append(pair)
+    return found
+
+
+def same(logged: Any, recorded: Any) -> bool:
+    """Equal but for what a program cannot say: where a closure lies, the package path in the name of a type."""
+    if isinstance(logged, dict) and isinstance(recorded, dict):
+        if set(logged) == set(recorded) == {"$ptr"}:
+            return True
+        if set(logged) != set(recorded):
+            return False
+        return all(
+            same(logged[key], recorded[key])
+            if key != "$type"
+            else logged[key].lstrip("*") == recorded[key].rpartition("/")[2].lstrip("*")
+            for key in logged
+        )
+    if isinstance(logged, list) and isinstance(recorded, list):
+        return len(logged) == len(recorded) and all(map(same, logged, recorded))
+    return isinstance(logged, bool) == isinstance(recorded, bool) and logged == recorded
+
+
+@pytest.mark.parametrize(("version", "build"), BUILDS)
+def test_every_value_is_what_the_program_passed_and_returned(tmp_path: Path, version: str, build: str) -> None:
+    binary = go_build(PROGRAMS / "values", version=version, flags=FLAGS[build])
+    logged = [json.loads(line) for line in record(binary, tmp_path / "trace.zst", *every_function()).splitlines()]
+    recorded = values_by_function(tmp_path / "trace.zst")
+    wrong = []
+    for line in logged:
+        name = line["func"]
+        arguments, results = recorded[name].pop(0)
+        if version.startswith("1.21."):
+            line["args"].pop("~p1", None)  # its debug information leaves blank parameters out
+        if not same(line["args"], arguments) or not same(line["results"], results):
+            wrong.append((name, line["args"], arguments, line["results"], results))
+    assert not wrong, f"{len(wrong)} of {len(logged)}: {wrong[:3]}"
+    assert len(logged) > 150
+    assert all(not rest for name, rest in recorded.items() if name in {line["func"] for line in logged})
+
+
+def test_paths_lengths_and_captured_variables(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    patterns = [
+        "main.pointers(s.inner.Name, s.inner.Tags[3], s.X, *q, n.Next.Value, name=s.name:c16) -> (r2.Next.Value)",
+        "main.text(len(s), cap(b), s.len) -> (len(r0))",
+        "main.maps(len(m)) -> (r0)",
+        "main.channels(len(c), cap(c))",
+        "main.slices(b[3], d[1].Y)",
+        "main.all.func2(captured, n)",
+    ]
+    record(binary, path, *(option for pattern in patterns for option in ("-u", pattern)))
+    found = values_by_function(path)
+    assert found["main.pointers"] == [
+        (
+            {"s.inner.Name": "inner", "s.inner.Tags[3]": "four", "s.X": 7, "*q": 42, "n.Next.Value": 2}
+            | {"name": {"$truncated": 5, "value": "zh"}},
+            {"r2.Next.Value": 2},
+        ),
+        (
+            {key: {"$error": "nil pointer"} for key in ("s.inner.Name", "s.inner.Tags[3]", "s.X", "*q", "name")}
+            | {"n.Next.Value": 1},
+            {"r2.Next.Value": 1},
+        ),
+    ]
+    (arguments, results) = found["main.text"][5]
+    assert arguments.pop("cap(b)") >= 5
+    assert (arguments, results) == ({"len(s)": 5, "s.len": 5}, {"len(r0)": 5})
+    assert [arguments["len(m)"] for arguments, _ in found["main.maps"]] == [0, 1, 7, 8, 9, 1000, 0]
+    assert [arguments for arguments, _ in found["main.channels"]] == [
+        {"len(c)": 1, "cap(c)": 3},
+        {"len(c)": 0, "cap(c)": 0},
+    ]
+    assert found["main.slices"][2][0]["b[3]"] == {"$error": "index out of range"}
+    assert found["main.slices"][2][0]["d[1].Y"] == 4
+    assert [arguments for arguments, _ in found["main.all.func2"]] == [{"captured": k, "n": 5} for k in (0, 10, 20)]
+
+
+def test_raw_rules_agree_with_names(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    rules = (
+        "name=+0(+0(%ax)):c512, age=16(%ax):s64, star=(*+0(%ax)):c64, inner=+0(+0(+24(%ax))):c40, s=+0(%ax):gostring"
+    )
+    record(binary, path, "-u", "main.Student.Label(s.name, prefix, len=%bx:u64) -> (r=%bx:u64)")
+    label = values_by_function(path)["main.Student.Label"]
+    assert label == [({"s.name": "zhang", "prefix": "<<", "len": 2}, {"r": 7})]
+    pointers = rules.replace("%ax", "%cx")
+    record(binary, path, "-u", f"main.pointers({pointers}, k=\\42:u8, p=%ax:x64)")
+    arguments = values_by_function(path)["main.pointers"][0][0]
+    assert arguments["name"].startswith("zhang")
+    assert arguments["age"] == 100
+    assert arguments["star"].startswith("zhang")
+    assert arguments["inner"] == "inner"
+    assert arguments["s"] == "zhang"
+    assert arguments["k"] == 42
+    assert arguments["p"].startswith("0x")
+
+
+def test_hostile_memory_has_a_status_and_never_garbage(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    record(binary, path, *every_function(), arguments=("hostile",))
+    found = values_by_function(path)
+    unreadable = ({"$error": "unreadable"}, {"$error": "bad length"})
+    assert len(found["main.text"]) == 30
+    for arguments, results in found["main.text"]:
+        assert all(value in unreadable for value in [*arguments.values(), *results.values()])
+    for arguments, results in found["main.slices"]:
+        assert arguments.pop("d") is None
+        assert all(value in unreadable for value in [*arguments.values(), *results.values()])
+
+
+def test_columns_agree_with_single_values(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    record(binary, path, *every_function())
+    trace = Trace(path)
+    calls = trace.table()
+    pairs = call_values(trace, calls, np.arange(len(calls)))
+    names = [trace.functions[number].name for number in calls.function]
+    text = value_column(trace, calls, "arg.s").parts[Kind.TEXT]
+    number = value_column(trace, calls, "e").parts[Kind.NUMBER]
+    nil = value_column(trace, calls, "err").parts[Kind.NIL]
+    checked = 0
+    for row, (name, (arguments, results)) in enumerate(zip(names, pairs, strict=True)):
+        if name == "main.text" and isinstance(arguments["s"], str):
+            assert text.labels[text.values[row]] == arguments["s"]
+            checked += 1
+        if name == "main.ints":
+            assert int(number.values[row]) == arguments["e"]
+            checked += 1
+        if name == "main.failures":
+            assert bool(nil.values[row]) == (results["err"] is None)
+            checked += 1
+    assert checked > 20
