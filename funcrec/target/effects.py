@@ -28,7 +28,7 @@ class Effect:
 
 
 _UNTOUCHED = frozenset((OpAccess.NONE, OpAccess.NO_MEM_ACCESS))
-_FRAME_BASES = frozenset((Register.RSP, Register.RBP, Register.RIP))
+_FRAME_BASES = frozenset((Register.RSP, Register.RBP))
 _IMMEDIATES = frozenset((OpKind.IMMEDIATE8TO64, OpKind.IMMEDIATE32TO64))
 _WORD = 8
 _info = InstructionInfoFactory().info
@@ -86,6 +86,7 @@ def _rule(instruction: Instruction) -> Rule:
         if memory.access in _UNTOUCHED or (implicit and memory.base == Register.RSP):
             continue
         thread = memory.segment in (Register.FS, Register.GS)
-        frame = memory.base in _FRAME_BASES and memory.index == Register.NONE
-        rule = max(rule, Rule.FRAME if frame or thread else Rule.MEMORY)
+        image = memory.base == Register.NONE and instruction.is_ip_rel_memory_operand
+        own = image or (memory.base in _FRAME_BASES and memory.index == Register.NONE)
+        rule = max(rule, Rule.FRAME if own or thread else Rule.MEMORY)
     return rule
