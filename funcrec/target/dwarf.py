@@ -437,6 +437,8 @@ class Dwarf:
             return None
         place = entry.attributes.get(AT_GO_RUNTIME_TYPE, 0)
         genuine = 0 < place < _MAX_DESCRIPTORS and place % 8 == 0 and entry.attributes.get(AT_TYPE, 0) < len(self.info)
+        # Pointers may have kind 0 (up to Go 1.21); elsewhere that betrays the tail of a longer name.
+        genuine = genuine and (entry.tag == TAG_POINTER or entry.attributes.get(AT_GO_KIND, 1) != 0)
         return entry if genuine else None
 
     def _runtime_pattern(self, table: dict[int, _Abbreviation], unit: _Unit) -> "re.Pattern[bytes] | None":
