@@ -138,6 +138,7 @@ def make_trace(
     *,
     call_sites: Sequence[CallSite] = (),
     lost: Sequence[LostRecord] = (),
+    notes: Sequence[NoteRecord] = (),
     processes: Sequence[ProcessRecord] = (),
     head: Header | None = None,
     damage: str | None = None,
@@ -157,6 +158,7 @@ def make_trace(
         [columns(block) for block in blocks],
         call_sites=list(call_sites),
         lost=list(lost),
+        notes=list(notes),
         processes=list(processes),
         damage=damage,
     )

@@ -18,6 +18,7 @@ class Frame:
     state: State = State.OPEN
     end: int = -1
     exit_number: int = -1
+    over: int | None = None  # time of the event that ended it
     parent: "Frame | None" = None
     children: "list[Frame]" = field(default_factory=list)
 
@@ -61,6 +62,7 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
             if before and before[-1] is not None:
                 frame.parent = before[-1]
     _doubt(trace, frames)
+    _let_go(trace, frames)
     if trace.header.options.get("entry_only"):
         for frame in frames:
             frame.state, frame.end, frame.exit_number = State.ENTRY, -1, -1
@@ -128,8 +130,9 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
     def close(down_to: int, state: State, end: int = -1) -> None:
         while open_frames and open_frames[-1].slot >= down_to:
             frame = open_frames.pop()
-            frame.state, frame.end = state, end
+            frame.state, frame.end, frame.over = state, end, now
 
+    now = 0
     for row in _without_taken_back(trace, rows):
         site, now, slot = trace.sites[row["site"]], row["time_ns"], row["depth"]
         if site.role in (SiteRole.ENTRY, SiteRole.POINT):
@@ -139,6 +142,7 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
             made.append(frame)
             if site.role == SiteRole.POINT:
                 frame.state, frame.end, frame.exit_number = State.RETURNED, now, row["number"]
+                frame.over = now
             else:
                 open_frames.append(frame)
         elif site.role == SiteRole.EXIT:
@@ -172,3 +176,21 @@ def _doubt(trace: Trace, frames: list[Frame]) -> None:
             overlaps = frame.start <= record.last_ns and record.first_ns <= frame.end
             if frame.end >= 0 and not single and overlaps and (unknown or both):
                 frame.state, frame.end, frame.exit_number = State.LOST, -1, -1
+
+
+def _let_go(trace: Trace, frames: list[Frame]) -> None:
+    since: dict[int, int] = {}
+    for note in trace.notes:
+        for function in note.functions:
+            since[function] = min(note.time_ns, since.get(function, note.time_ns))
+
+    def gone(frame: Frame) -> bool:
+        moment = since.get(frame.function)
+        return moment is not None and frame.start < moment and (frame.over is None or frame.over >= moment)
+
+    for frame in sorted(frames, key=lambda frame: frame.start):
+        while frame.parent is not None and gone(frame.parent) and frame.start >= since[frame.parent.function]:
+            frame.parent = frame.parent.parent
+    for frame in frames:
+        if gone(frame):
+            frame.state, frame.end, frame.exit_number = State.OPEN, -1, -1

@@ -10,7 +10,7 @@ from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode
 from funcrec.report.overhead import total_cost_ns
 from funcrec.report.request import Overhead
-from funcrec.report.views.heading import cost_text
+from funcrec.report.views.heading import cost_text, guard_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Facts:
         cost_ns: estimated cost of all probe hits, 0 when it was not measured.
         cost: a line about it.
         kept: that cost is part of the durations.
+        guard: lines about functions that were not recorded to the end.
     """
 
     file: str
@@ -43,6 +44,7 @@ class Facts:
     cost_ns: float
     cost: str
     kept: bool
+    guard: tuple[str, ...] = ()
 
 
 def facts_of(selection: Selection, file: str) -> Facts:
@@ -63,6 +65,7 @@ def facts_of(selection: Selection, file: str) -> Facts:
         cost_ns=float(total_cost_ns(trace)),
         cost=cost_text(selection),
         kept=selection.request.overhead == Overhead.KEEP,
+        guard=tuple(guard_lines(trace)),
     )
 
 

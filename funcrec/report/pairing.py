@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
 from funcrec.report.faults import take_back
+from funcrec.report.letgo import NEVER, adopt, depths, let_go_ns
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.streams import Index, Runs, Stacks, Streams, read_streams, site_functions, site_roles
 from funcrec.report.untrusted import untrusted
@@ -59,6 +60,9 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     end_ns[doubtful] = -1
     returned &= ~doubtful
     _join_system_stacks(streams, frames)
+    gone = _let_go(trace, streams, frames, start_ns)
+    end_ns[gone] = -1
+    returned[gone] = False
     entry_event = streams.event[frames.entry].astype(np.int64)
     exit_event = np.full(len(known), -1, dtype=np.int64)
     exit_event[returned] = streams.event[frames.end[returned]]
@@ -79,6 +83,22 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     del streams, frames, start_ns, end_ns, known, returned, doubtful, entry_event, exit_event
     columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
     return _table(columns, *rest), hits
+
+
+def _let_go(trace: "Trace", streams: Streams, frames: _Frames, start_ns: Index) -> Index:
+    """Leave frames open whose functions were let go during them, and others without them as parents; return them."""
+    since = let_go_ns(trace.notes, len(trace.functions))
+    if since is None:
+        return np.empty(0, dtype=np.int64)
+    of = since[frames.function]
+    ended = frames.end < streams.stacks.start[1:][frames.stack]
+    ended[ended] = streams.time_ns[frames.end[ended]] < of[ended]
+    gone = (start_ns < of) & ~ended & (of < NEVER)
+    if not trace.header.options.get("entry_only"):
+        frames.state[gone] = State.OPEN
+    if adopt(frames.parent, start_ns, np.where(gone, of, NEVER)):
+        frames.level = depths(frames.parent)
+    return np.flatnonzero(gone)
 
 
 def _frames(streams: Streams, trace: "Trace") -> _Frames:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from funcrec.report.calls import Calls, State
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.recording import Trace
-from funcrec.trace.records import LostRecord
+from funcrec.trace.records import LostRecord, NoteRecord
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 from tests.pairing_reference import reference_calls
 
@@ -56,13 +56,27 @@ def check(trace: Trace) -> list[dict[str, int]]:
     return made
 
 
+notes = st.builds(
+    NoteRecord,
+    time_ns=st.integers(0, 12),
+    what=st.just("guard"),
+    text=st.just(""),
+    functions=st.lists(st.integers(0, FUNCTIONS - 1), max_size=2).map(tuple),
+)
+
+
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.lists(events, max_size=25), max_size=3), st.lists(losses, max_size=2), st.booleans())
+@given(
+    st.lists(st.lists(events, max_size=25), max_size=3),
+    st.lists(losses, max_size=2),
+    st.lists(notes, max_size=2),
+    st.booleans(),
+)
 def test_any_stream_is_paired_as_the_rules_say(
-    blocks: list[list[Event]], lost: list[LostRecord], entry_only: bool
+    blocks: list[list[Event]], lost: list[LostRecord], said: list[NoteRecord], entry_only: bool
 ) -> None:
     head = header(entry_only=True) if entry_only else header()
-    check(make_trace(map(in_time_order, blocks), NAMES, lost=lost, head=head))
+    check(make_trace(map(in_time_order, blocks), NAMES, lost=lost, notes=said, head=head))
 
 
 @settings(max_examples=60, deadline=None)

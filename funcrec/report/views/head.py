@@ -26,6 +26,7 @@ def head_lines(facts: Sequence[Facts]) -> list[str]:
     span = format_duration(sum(each.span_ns for each in facts))
     lines = [f"{name}: {amount}{' of ' if functions else ' in '}{where}, {span} recorded"]
     lines += [_endings(facts), *cost_lines(facts), losses(facts)]
+    lines += [line for each in facts for line in each.guard]
     return lines + [f"{printable(each.file)} is damaged: {printable(each.damage)}" for each in facts if each.damage]
 
 

@@ -10,6 +10,8 @@ from funcrec.report.request import Overhead
 from funcrec.report.text import printable
 from funcrec.units import format_count, format_duration
 
+_NOTES = 20  # a recorder writes very few
+
 
 def loss_text(trace: Trace) -> str:
     """`lost: 0`, also when nothing was: the line that every view shows."""
@@ -19,6 +21,12 @@ def loss_text(trace: Trace) -> str:
     if trace.lost_values:
         text += f", and {format_count(trace.lost_values)} values of recorded calls"
     return text
+
+
+def guard_lines(trace: Trace) -> list[str]:
+    """What the guard did, one line each: from then on some functions' calls are missing."""
+    notes = [note for note in trace.notes if note.what == "guard"][:_NOTES]
+    return [f"at {format_duration(note.time_ns - trace.start_ns)} {printable(note.text)}" for note in notes]
 
 
 def counted(n: int, noun: str) -> str:
@@ -73,6 +81,7 @@ def heading(selection: Selection) -> list[str]:
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
     lines += [cost_text(selection), loss_text(trace)]
+    lines += guard_lines(trace)
     if trace.closing is None:
         lines.append("not closed cleanly: the recorder was stopped hard, the last second may be missing")
     if trace.damage is not None:

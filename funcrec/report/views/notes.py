@@ -1,4 +1,4 @@
-"""Lines of a call graph that are not calls: losses at their place, and who started a goroutine."""
+"""Lines of a call graph that are not calls: losses and notes at their place, and who started a goroutine."""
 
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ def add_notes(selection: Selection, lines: Lines, output: OutputRequest) -> tupl
     for record in selection.trace.lost if len(lines) else []:
         place = int(np.searchsorted(lines.time_ns, record.first_ns))
         notes.append((place, record.first_ns, _loss(selection.trace, record, output), -1))
+    for note in selection.trace.notes if len(lines) else []:
+        place = int(np.searchsorted(lines.time_ns, note.time_ns))
+        notes.append((place, note.time_ns, f"------- {printable(note.text)} -------", -1))
     notes += _starts(selection, lines, output)
     notes.sort(key=lambda note: note[:2])
     numbers = np.array([(place, time_ns, row) for place, time_ns, _, row in notes], dtype=np.int64).reshape(-1, 3)
