@@ -81,11 +81,11 @@ def locate(elf: ElfFile, release: tuple[int, int, int]) -> Tables:
 def _type_and_function_data(
     elf: ElfFile, release: tuple[int, int, int], module: Words | None
 ) -> tuple[int | None, int | None]:
-    """moduledata.types and moduledata.gofunc: fields were added before them in 1.20 and in 1.27."""
+    """moduledata.types and moduledata.gofunc: fields were added before them in 1.20, between them in 1.27."""
     if module is None or release >= _BEYOND:
         return elf.symbol_address("runtime.types"), elf.symbol_address("go:func.*")
     if release >= (1, 27, 0):
-        types, gofunc = 312, 344
+        types, gofunc = 296, 344  # etypes moved away from types here
     else:
         types, gofunc = (296, 320) if release >= (1, 20, 0) else (280, 304)
     return int(module[types // 8]), int(module[gofunc // 8])
