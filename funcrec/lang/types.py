@@ -257,3 +257,8 @@ def pointer_shaped(types: TypeTable, number: int) -> GoType | None:
         else:
             return None
     return None
+
+
+def stands_for_another(type_: GoType) -> bool:
+    """Whether a pointer's type is that of code shared by generic instances: it says nothing of what it points to."""
+    return type_.kind is Kind.POINTER and (type_.shape >= 0 or type_.name.startswith("go.shape."))

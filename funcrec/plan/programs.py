@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from funcrec.lang.steps import Step, StepKind
-from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped
+from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped, stands_for_another
 
 MAX_PROGRAMS = 1 << 15
 MAX_REFERENCES = 1 << 18
@@ -146,7 +146,7 @@ class Programs:
         elif kind is Kind.SLICE:
             self._slice(type_, level, base, text_bytes, found)
         elif kind is Kind.POINTER:
-            if level < self.limits.depth and type_.elem >= 0:
+            if level < self.limits.depth and type_.elem >= 0 and not stands_for_another(type_):
                 program = self.of_type(type_.elem, level + 1)
                 if program:
                     found.append(Reference(RefKind.POINTER, base, program, cost=1))

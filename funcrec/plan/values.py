@@ -75,6 +75,7 @@ class _Wanted:
     steps: tuple[Step, ...]
     result: bool
     text_bytes: int = 0
+    dictionary: Register | None = None
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class ValuePlanner:
                 if isinstance(fetch, RawFetch):
                     raw.append((fetch, result))
                 elif isinstance(fetch, Special):
-                    wanted.extend(_all(fetch, signature, result))
+                    wanted.extend(_all(self.types, fetch, signature, result))
                 else:
                     wanted.append(_resolve(self.types, function, signature, fetch, result))
         if not wanted and not raw:
@@ -190,6 +191,11 @@ class ValuePlanner:
     def _root_references(self, value: _Wanted, number: int, offset: int, area: "_RootArea") -> list[Reference]:
         """References of a value that lies in the root area: the same as in memory, at the words that hold it."""
         found = []
+        if value.dictionary is not None and offset == 0 and not value.steps:
+            # What this pointer points to is said by the generic dictionary.
+            self._programs.interfaces = True
+            word, slot = 8 * self.types[number].shape, area.register_slot(value.dictionary.name)
+            return [Reference(RefKind.SHAPE, slot, 0, word, area.slot(value.place, 0))]
         for reference in self._programs.references_of(number, 0, 0, value.text_bytes):
             slot = area.slot(value.place, offset + reference.offset)
             if slot >= 0:
@@ -240,7 +246,14 @@ def _with_addresses(rows: list[dict[str, Any]], types_base: int) -> list[dict[st
     return rows
 
 
-def _all(special: Special, signature: Signature | None, results: bool) -> list[_Wanted]:
+def _dictionary(types: TypeTable, signature: Signature, place: Place, results: bool) -> Register | None:
+    """The register of the generic dictionary when a value's type has to be looked up there; gone when a call ends."""
+    type_ = types[place.type]
+    needed = type_.kind is Kind.POINTER and type_.shape >= 0 and not results
+    return signature.dictionary if needed else None
+
+
+def _all(types: TypeTable, special: Special, signature: Signature | None, results: bool) -> list[_Wanted]:
     if (special is Special.RESULTS) is not results:
         where = "after '->'" if special is Special.RESULTS else "in the first list"
         raise UsageError(
@@ -249,7 +262,9 @@ def _all(special: Special, signature: Signature | None, results: bool) -> list[_
     if signature is None:
         return []
     places = signature.results if results else signature.parameters
-    return [_Wanted(place.name, place, (), results) for place in places]
+    return [
+        _Wanted(place.name, place, (), results, 0, _dictionary(types, signature, place, results)) for place in places
+    ]
 
 
 def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, results: bool) -> _Wanted:
@@ -262,7 +277,9 @@ def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch
     path = fetch.path
     for place in places:
         if place.name == path.root:
-            return _Wanted(fetch.name, place, tuple(resolve(types, place.type, path)), results, fetch.text_bytes)
+            steps = tuple(resolve(types, place.type, path))
+            dictionary = None if steps else _dictionary(types, signature, place, results)
+            return _Wanted(fetch.name, place, steps, results, fetch.text_bytes, dictionary)
     captured = None if results else _captured(types, signature, fetch)
     if captured:
         return captured
@@ -310,6 +327,7 @@ class _RootArea:
     def __init__(self, wanted: list[_Wanted], raw: list[RawFetch]) -> None:
         pieces = [piece for value in wanted for piece in value.place.pieces]
         registers = {piece.register for piece in pieces if piece.register is not None}
+        registers |= {value.dictionary for value in wanted if value.dictionary is not None}
         for rule in raw:
             if rule.register:
                 register = Register[rule.register]
@@ -355,6 +373,8 @@ def _length_register(rule: RawFetch) -> Register:
 def _named_row(value: _Wanted, area: _RootArea) -> dict[str, Any]:
     pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
     row: dict[str, Any] = {"name": value.name, "result": value.result, "type": value.place.type, "pieces": pieces}
+    if value.dictionary is not None:
+        row["dictionary"] = area.register_slot(value.dictionary.name)
     if value.steps:
         row["steps"] = [step.row() for step in value.steps]
     return row

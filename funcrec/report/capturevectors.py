@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.lang.steps import Step, StepKind
-from funcrec.lang.types import GoType, TypeTable, pointer_shaped
+from funcrec.lang.types import GoType, TypeTable, pointer_shaped, stands_for_another
 from funcrec.lang.types import Kind as TypeKind
 from funcrec.report.columns import Kind, Mask
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
@@ -203,7 +203,7 @@ class VectorDecoder:
             self._interface(kind, read, depth)
         elif kind is TypeKind.POINTER:
             rows, pointer = self._nil(read)
-            if depth and type_.elem >= 0 and type_.shape < 0:
+            if depth and type_.elem >= 0 and not stands_for_another(type_):
                 self._scalar(type_.elem, self._memory(rows, pointer), depth - 1)
         elif kind in (TypeKind.SLICE, TypeKind.MAP, TypeKind.CHAN, TypeKind.FUNC, TypeKind.UNSAFE):
             self._nil(read)

@@ -39,6 +39,7 @@ class ValueLayout:
         steps: from the root to the value.
         raw: set for raw values.
         result: True for what a call returned, False for what it was called with.
+        dictionary: where in the root area the pointer to the generic dictionary is, -1 none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ValueLayout:
     steps: tuple[Step, ...]
     raw: RawLayout | None = None
     result: bool = False
+    dictionary: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def _value(row: Any, types: int, area: int) -> ValueLayout:
         tuple(_piece(piece, area) for piece in pieces),
         tuple(step_from_row(step, types) for step in steps),
         result=bool(row.get("result")),
+        dictionary=_number(row, "dictionary", -1, area - 1, -1),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcrec.lang.steps import Step, StepKind
-from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped
+from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped, stands_for_another
 from funcrec.trace.blobs import CAPTURE_STACK, Memory, UnreadError
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout, read_plans
 
@@ -97,8 +97,10 @@ class _Capture:
         self._plan = plan
         self._memory = memory
         self._nodes = 0
+        self._dictionary = -1
 
     def value(self, layout: ValueLayout, extra: tuple[Step, ...] = ()) -> Json:
+        self._dictionary = layout.dictionary
         try:
             if layout.raw is not None:
                 return self._raw(layout.raw)
@@ -267,7 +269,12 @@ class _Capture:
         pointer = place.word(0)
         if pointer == 0:
             return None
-        if depth >= self._plan.depth or type_.elem < 0 or type_.shape >= 0:
+        if stands_for_another(type_):
+            concrete = self._from_dictionary(type_)
+            if concrete is None or stands_for_another(concrete):
+                return _address(pointer)
+            type_ = concrete
+        if depth >= self._plan.depth or type_.elem < 0:
             return _address(pointer)
         if self.types[type_.elem].size == 0:
             return self._render(type_.elem, _Place(b"", 0, 0), depth + 1, nesting)
@@ -278,6 +285,19 @@ class _Capture:
                 return _address(pointer)
             raise
         return self._render(type_.elem, _Place(self._memory.blob, at, available), depth + 1, nesting)
+
+    def _from_dictionary(self, type_: GoType) -> GoType | None:
+        """The pointer type that a generic parameter stands for in this call."""
+        at = self._dictionary
+        if type_.shape < 0 or at < 0 or at + 8 > self._memory.area_bytes:
+            return None
+        dictionary = int.from_bytes(self._memory.blob[at : at + 8], "little")
+        try:
+            descriptor = self._memory.word((dictionary + 8 * type_.shape) % (1 << 64))
+        except UnreadError:
+            return None
+        number = self._by_runtime.get(descriptor - self._memory.bias)
+        return self.types[number] if number is not None and self.types[number].kind is Kind.POINTER else None
 
     def _reference(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         pointer = place.word(0)

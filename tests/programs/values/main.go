@@ -292,6 +292,11 @@ func all() {
 	gs := generic(clone("shape"), 2)
 	record("main.generic[go.shape.string]", "a n", []any{"shape", 2}, "r0", []any{gs})
 
+	gp := generic(&Point{8, 9}, 3)
+	record("main.generic[go.shape.*uint8]", "a n", []any{&Point{8, 9}, 3}, "r0", []any{unsafe.Pointer(gp)})
+	gn := generic(&number, 4)
+	record("main.generic[go.shape.*uint8]", "a n", []any{&number, 4}, "r0", []any{unsafe.Pointer(gn)})
+
 	for i := 0; i < 3; i++ {
 		captured := i * 10
 		add := func(n int) int { captured += n; return captured }
