@@ -84,11 +84,15 @@ class Compiler:
             FuncrecError: the program does not compile (a fault of funcrec).
         """
         message, descriptors = self._receive()
-        self.close()
-        answer = json.loads(message) if message else {"failed": "child", "detail": "the compiler child died"}
-        if "failed" in answer:
-            raise self._explain(answer["failed"], answer["detail"])
-        return dict(zip(answer["descriptors"], descriptors, strict=True))
+        self._channel.close()
+        self._child.wait()  # its log is complete then
+        try:
+            answer = json.loads(message) if message else {"failed": "child", "detail": "the compiler child died"}
+            if "failed" in answer:
+                raise self._explain(answer["failed"], answer["detail"])
+            return dict(zip(answer["descriptors"], descriptors, strict=True))
+        finally:
+            self.close()
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:

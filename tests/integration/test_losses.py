@@ -1,0 +1,61 @@
+"""A buffer that is too small: what is recorded and what is counted as lost add up to what the program did."""
+
+import signal
+from collections.abc import Callable
+
+from tests import truth
+from tests.conftest import Program, RecordedTrace, Starter, funcrec, probes
+from tests.integration.scenarios import patterns, workload
+
+COUNT = 20_011
+
+
+def _overflow(
+    start_recording: Starter, start_program: Callable[..., Program], options: list[str]
+) -> tuple[RecordedTrace, int]:
+    """Record a flood while the recorder stands still, so that the buffer overflows on any machine."""
+    binary = workload()
+    program = start_program(binary, "flood", str(COUNT), "wait")
+    assert program.read_line() == "ready"
+    recording = start_recording(
+        binary, patterns("flood"), options=["-p", str(program.pid), "--buffer", "64K", *options]
+    )
+    recording.wait_armed()
+    assert probes(program.pid, binary)
+    recording.interrupt(signal.SIGSTOP)
+    program.proceed()
+    assert program.read_line() == "done"
+    recording.interrupt(signal.SIGCONT)
+    program.proceed()
+    assert program.finish() == 0
+    trace = recording.finish()
+    assert trace.status == 0, trace.stderr
+    return trace, truth.counts(program.truth_path)["main.tick"]
+
+
+def test_recorded_and_lost_add_up(start_recording: Starter, start_program: Callable[..., Program]) -> None:
+    trace, calls = _overflow(start_recording, start_program, [])
+    assert trace.info["lost"] > 0
+    assert trace.info["events"] + trace.info["lost"] == 2 * calls
+    # No wrong tree: a function that calls nothing recorded has no recorded child, whatever is missing.
+    assert all(call["parent"] is None and call["depth"] == 0 for call in trace.calls)
+    assert {call["state"] for call in trace.calls} <= {"returned", "lost", "open"}
+
+
+def test_entries_alone_add_up(start_recording: Starter, start_program: Callable[..., Program]) -> None:
+    trace, calls = _overflow(start_recording, start_program, ["--entry-only"])
+    assert trace.info["lost"] > 0
+    assert len(trace.calls) + trace.info["lost"] == calls
+    assert {call["state"] for call in trace.calls} == {"entry"}
+
+
+def test_every_view_says_what_was_lost(start_recording: Starter, start_program: Callable[..., Program]) -> None:
+    trace, _ = _overflow(start_recording, start_program, [])
+    lost = trace.info["lost"]
+    grouped = f"{lost:,}".replace(",", " ")
+    assert f"{grouped} lost" in trace.stderr
+    for view in ("report", "info"):
+        shown = funcrec(view, trace.path)
+        assert grouped in shown.stdout + shown.stderr, view
+    strict = funcrec("report", trace.path, "--strict", check=False)
+    assert strict.returncode == 3

@@ -1,0 +1,154 @@
+"""The walls of the house: what each street may not need, and an installation away from the sources."""
+
+import ast
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.golden.synthetic import write_synthetic
+from tests.toolchain import CACHE, ROOT, go_build
+
+PACKAGE = ROOT / "funcrec"
+GOLDEN = ROOT / "formats" / "golden"
+
+# Runs the command line with some modules blocked, as on a machine that does not have them.
+_BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r} or name in {blocked!r}:
+            raise ImportError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Blocker())
+from funcrec.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+# layer -> other layers of ours that it may import; `commands` may import its own layer, inside functions.
+ALLOWED = {
+    "lang": {"errors", "units"},
+    "target": {"errors", "units", "lang"},
+    "plan": {"errors", "units", "lang", "target"},
+    "trace": {"errors", "units", "lang", "resources"},
+    "record": {"errors", "units", "lang", "resources", "plan", "target", "trace"},
+    "report": {"errors", "units", "lang", "trace"},
+}
+FOREIGN = {"elftools": {"target"}, "iced_x86": {"target"}, "bcc": {"record"}}
+
+
+def _imports(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            names.add(node.module or "")
+            if node.module == "funcrec":
+                names |= {f"funcrec.{alias.name}" for alias in node.names}
+    return names
+
+
+def _layer(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_layer_imports_only_what_it_may(file: Path) -> None:
+    layer, imported = _layer(file), _imports(file)
+    for foreign, users in FOREIGN.items():
+        if any(name.partition(".")[0] == foreign for name in imported):
+            assert layer in users, f"{foreign} belongs to {users}"
+    if layer not in ALLOWED:
+        return
+    ours = {name.split(".")[1] for name in imported if name.startswith("funcrec.") and name != "funcrec.__version__"}
+    assert ours <= ALLOWED[layer] | {layer}
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A trace made now, and every golden one."""
+    made = tmp_path_factory.mktemp("made") / "synthetic.zst"
+    with made.open("wb") as file:
+        write_synthetic(file)
+    return [made, *sorted(GOLDEN.glob("v*/*.zst"))]
+
+
+def _run_blocked(blocked: set[str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _BLOCKED.format(blocked=blocked), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_report_needs_nothing_of_the_live_side(traces: list[Path]) -> None:
+    blocked = {"bcc", "elftools", "iced_x86", "funcrec.record", "funcrec.target"}
+    for words in (["report"], ["report", "--format", "jsonl"], ["stat"], ["info"]):
+        done = _run_blocked(blocked, words[0], traces[0], *words[1:])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_list_needs_neither_bcc_nor_the_live_side(tmp_path: Path) -> None:
+    binary = go_build(ROOT / "tests" / "programs" / "workload")
+    done = _run_blocked({"bcc", "funcrec.record"}, "list", "-u", "main.descend", binary)
+    assert done.returncode == 0, done.stderr
+    assert "main.descend" in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    blocked = {"bcc", "elftools", "iced_x86", "numpy", "msgpack", "zstandard"}
+    done = _run_blocked(blocked, "--help")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel in an environment of its own: only the dependencies are shared, not the sources."""
+    folder = tmp_path_factory.mktemp("installed")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(build, check=True, capture_output=True, timeout=120)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(pip, check=True, capture_output=True, timeout=120)
+    shared = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (folder / "dependencies").mkdir()
+    for entry in shared.iterdir():
+        if "funcrec" not in entry.name:  # neither the package nor the pointer of the editable install
+            (folder / "dependencies" / entry.name).symlink_to(entry)
+    (Path(site) / "dependencies.pth").write_text(f"{folder / 'dependencies'}\n")
+    return folder
+
+
+def _run_installed(installed: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [installed / "venv" / "bin" / "funcrec", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=installed, timeout=120)
+
+
+def test_the_wheel_works_away_from_the_sources(installed: Path, traces: list[Path]) -> None:
+    where = [installed / "venv" / "bin" / "python", "-c", "import funcrec; print(funcrec.__file__)"]
+    found = subprocess.run(where, capture_output=True, text=True, cwd=installed, check=True).stdout
+    assert found.startswith(str(installed))
+    listed = _run_installed(installed, "list", "-u", "main.descend", go_build(ROOT / "tests" / "programs" / "workload"))
+    assert listed.returncode == 0, listed.stderr
+    assert "main.descend" in listed.stdout
+    for trace in traces:
+        shown = _run_installed(installed, "report", trace)
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout
+
+
+def test_the_wheel_has_its_data_files(installed: Path) -> None:
+    script = "from funcrec.resources import data_path as d; print(d('bpf'), d('formats/trace.md'))"
+    command = [installed / "venv" / "bin" / "python", "-c", script]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=installed, check=True).stdout.split()
+    assert all(path.startswith(str(installed)) for path in found)
+    assert str(CACHE) not in found
