@@ -1,0 +1,103 @@
+"""Exits at emulated instructions: the same returns as RETs tell, in real programs, and the same calls in traces."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from funcrec.target.executable import Executable
+from tests import exitproof
+from tests.conftest import RecordedTrace, Recorder
+from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build, go_tool
+
+# Functions of the compiler itself and of its libraries; the runtime's run on the stacks of others at any time.
+COMPILER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
+# Packages that import nothing are compiled by a single command.
+PACKAGES = ["container/list", "unicode/utf8", "image/color"]
+
+
+def _prove_compiler(version: str, folder: Path, packages: Sequence[str]) -> exitproof.Proof:
+    root = go_tool(version).parent.parent
+    binary = root / "pkg" / "tool" / "linux_amd64" / "compile"
+    executable = Executable.open(str(binary))
+    plan = exitproof.shadowed(executable, COMPILER)
+    commands = []
+    for package in packages:
+        sources = sorted(path for path in (root / "src" / package).glob("*.go") if not path.name.endswith("_test.go"))
+        commands.append([binary, "-p", package, "-complete", "-o", folder / "out.a", *sources])
+    rows = exitproof.watch(binary, plan, executable, commands, env=os.environ | {"GOGC": "20"})
+    return exitproof.prove(plan, rows)
+
+
+def _check(proof: exitproof.Proof, at_least: int) -> None:
+    assert not proof.wrong, "\n".join(proof.wrong[:5])
+    assert proof.exits > at_least
+    assert proof.chained > at_least // 20
+    assert proof.unfinished < 50
+
+
+@pytest.mark.usefixtures("require_bpf")
+def test_every_exit_of_the_compiler_is_followed_by_its_ret(tmp_path: Path) -> None:
+    _check(_prove_compiler(DEFAULT, tmp_path, PACKAGES[:1]), 50_000)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_exit_of_every_compiler_is_followed_by_its_ret(version: str, tmp_path: Path) -> None:
+    _check(_prove_compiler(version, tmp_path, PACKAGES), 100_000)
+
+
+TAILS = [
+    f"main.{name}"
+    for name in ("leaf", "store", "divide", "first", "touch", "after", "above", "thenQuiet", "deep", "tries", "round")
+]
+
+
+def _shape(trace: RecordedTrace) -> list[tuple[object, ...]]:
+    """Everything about the calls but times and numbers, goroutine by goroutine, which are all alike here."""
+    calls = trace.calls
+    rows: dict[int, list[tuple[object, ...]]] = {}
+    for call in calls:
+        parent = None if call["parent"] is None else calls[call["parent"]]["func"]
+        row = (call["func"], call["state"], call["depth"], parent, call["caller"], call["caller_offset"])
+        rows.setdefault(call["goid"], []).append(row)
+    return sorted(rows.values(), key=repr)
+
+
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("flags", [(), ("-gcflags=-N -l",), ("-buildmode=pie",)])
+def test_a_fault_takes_back_the_exits_that_it_overtakes(record: Recorder, flags: tuple[str, ...]) -> None:
+    program = go_build(PROGRAMS / "tails", flags=flags)
+    cheap, plain = (
+        record(program, TAILS, launch_args=[], options=["--exits", mode], name=f"{mode}.zst")
+        for mode in ("auto", "ret")
+    )
+    assert cheap.status == plain.status == 0
+    assert cheap.info["lost"] == plain.info["lost"] == 0
+    assert _shape(cheap) == _shape(plain)
+    states = Counter(call["state"] for call in cheap.calls)
+    assert states["panicked"] >= 4 * 50 * 9
+
+
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("options", [["--min", "1ns"], ["main.round"]])
+def test_faults_under_filters_of_the_kernel(record: Recorder, options: list[str]) -> None:
+    """What the kernel has dropped cannot be taken back, so no tail may fault there.
+
+    Calls that begin and end with the same hit last no time, which is below any --min.
+    """
+    program = go_build(PROGRAMS / "tails")
+    cheap, plain = (
+        record(program, TAILS, launch_args=[], options=[*options, "--exits", mode], name=f"{mode}.zst")
+        for mode in ("auto", "ret")
+    )
+    assert _counts(cheap) == _counts(plain)
+
+
+def _counts(trace: RecordedTrace) -> Counter[tuple[str, str]]:
+    short = ("main.leaf", "main.store", "main.divide", "main.touch")
+    calls = [(call["func"], call["state"]) for call in trace.calls]
+    return Counter(call for call in calls if call[0] not in short or call[1] != "returned")
