@@ -166,5 +166,5 @@ def _describe(plan: ProbePlan, rows: Rows, at: int, what: str) -> str:
     for row in rows[max(at - 3, 0) : at + 5]:
         site = plan.sites[row["site"]]
         shadow = "RET of " if site.function >= count else f"{site.role.name} at {site.address:#x} of "
-        around.append(f"{shadow}{plan.functions[site.function].name} depth {row['depth'] & ~7}")
+        around.append(f"{shadow}{plan.functions[site.function].name} depth {int(row['depth']) & ~7}")
     return f"{what}: " + "; ".join(around)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from funcrec.errors import UsageError
+from funcrec.plan.sites import ExitMode
 from funcrec.report.request import Color, Format, OutputRequest
 
 _MAX_SIGNATURES = 40  # functions whose values are listed without -v
@@ -41,6 +42,9 @@ def command(
         ),
     ] = True,
     max_probes: Annotated[int | None, typer.Option("--max-probes", help="Fail when it takes more than this.")] = None,
+    exits: Annotated[
+        ExitMode, typer.Option("--exits", help="Where calls are seen to end: auto, or at every RET.")
+    ] = ExitMode.AUTO,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every probe and why it is there.")] = False,
     format_: Annotated[Format, typer.Option("--format", help="Form of the output.")] = Format.TEXT,
     color: Annotated[Color, typer.Option("--color", help="Colours (also NO_COLOR).")] = Color.AUTO,
@@ -66,7 +70,14 @@ def command(
     # A listing is for looking: no limit unless asked for.
     limit = 1 << 24 if max_probes is None else max_probes
     plan = build_plan(
-        executable, patterns or [], roots or [], match=match, exclude_vendor=exclude_vendor, max_probes=limit
+        executable,
+        patterns or [],
+        roots or [],
+        match=match,
+        exclude_vendor=exclude_vendor,
+        max_probes=limit,
+        exits=exits,
+        takes_back=not roots,
     )
     signatures = Signatures(executable)
     plan_values(executable, plan, signatures=signatures)  # a value that does not exist is an error here too

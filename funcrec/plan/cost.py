@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from funcrec.plan.sites import ProbePlan, Role, SiteKind
 
-_BARE_NS = {SiteKind.EMULATED: 350.0, SiteKind.STEPPED: 950.0}
-_VIRTUAL_NS = {SiteKind.EMULATED: 700.0, SiteKind.STEPPED: 15_000.0}
+_BARE_NS = {SiteKind.EMULATED: 350.0, SiteKind.STEPPED: 950.0, SiteKind.CHAINED: 50.0}
+_VIRTUAL_NS = {SiteKind.EMULATED: 700.0, SiteKind.STEPPED: 15_000.0, SiteKind.CHAINED: 100.0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from funcrec.plan.sites import PlannedFunction, ProbePlan, ProbeSite, Role, Site
 def function_rows(plan: ProbePlan) -> list[dict[str, Any]]:
     """One row per function that will be recorded, in order of address.
 
-    Keys: name, address, file, line, root, patterns (as typed), sites, entry (`emulated` or `stepped`), exit (the same,
-    `mixed`, `entry` when one probe sees both, `never`), inlined_into, probes (see `probe_row`).
+    Keys: name, address, file, line, root, patterns (as typed), sites (addresses with a probe), entry (`emulated` or
+    `stepped`), exit (the same, `chained`, `mixed`, `entry` when one probe sees both, `never`), inlined_into, probes
+    (see `probe_row`).
     """
     by_function: dict[int, list[ProbeSite]] = {}
     for site in plan.sites:
@@ -49,7 +50,7 @@ def _row(plan: ProbePlan, function: PlannedFunction, sites: list[ProbeSite]) -> 
         "line": function.line,
         "root": function.root,
         "patterns": asked,
-        "sites": len(sites),
+        "sites": sum(site.kind != SiteKind.CHAINED for site in sites),
         "entry": _kind([site.kind for site in sites if site.role != Role.EXIT]),
         "exit": "entry" if point else _kind([site.kind for site in sites if site.role == Role.EXIT]),
         "inlined_into": list(function.inlined_into),

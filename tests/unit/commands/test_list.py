@@ -9,7 +9,7 @@ from tests.conftest import funcrec
 
 
 def test_text_says_what_is_probed_and_what_is_not(shapes: Executable) -> None:
-    printed = funcrec("list", "-u", "main.*", shapes.path).stdout
+    printed = funcrec("list", "-u", "main.*", "--exits", "ret", shapes.path).stdout
     lines = printed.splitlines()
     assert shapes.go_version in lines[0]
     assert "functions" in lines[1]
@@ -20,12 +20,20 @@ def test_text_says_what_is_probed_and_what_is_not(shapes: Executable) -> None:
 
 
 def test_verbose_text_shows_every_probe(shapes: Executable) -> None:
-    lines = funcrec("list", "-v", "-u", "main.outer", shapes.path).stdout.splitlines()
+    lines = funcrec("list", "-v", "--exits", "ret", "-u", "main.outer", shapes.path).stdout.splitlines()
     probes = [line.split() for line in lines if line.lstrip().startswith("0x")]
     assert [(words[1], words[2], words[3]) for words in probes] == [
         ("entry", "emulated", "jbe"),
         ("exit", "stepped", "ret"),
     ]
+
+
+def test_verbose_text_says_why_exits_are_where_they_are(shapes: Executable) -> None:
+    printed = funcrec("list", "-v", "-u", "main.*", shapes.path).stdout
+    assert "last emulated one before the return at 0x" in printed
+    assert "every call returns straight from here" in printed
+    assert "ends it too" in printed
+    assert "return; its code begins behind a" in printed
 
 
 def test_machine_formats_say_the_same(shapes: Executable) -> None:
