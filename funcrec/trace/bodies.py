@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from funcrec.trace import planes
-from funcrec.trace.fields import Body, array_of, i32, i64, integer, number, text, u32, u64
+from funcrec.trace.fields import Body, array_of, end_ns, i32, integer, number, text, time_ns, u32, u64
 from funcrec.trace.framing import BadRecordError
-from funcrec.trace.limits import MAX_TEXT
+from funcrec.trace.limits import MAX_TEXT, MAX_TIME
 from funcrec.trace.records import (
     ClockReading,
     Closing,
@@ -23,6 +23,7 @@ from funcrec.trace.records import (
 )
 
 _LOST_KINDS = ("events", "values")
+_wall_time = integer(-MAX_TIME, MAX_TIME - 1)  # a clock may be set to before 1970
 
 
 def clip(value: str) -> str:
@@ -82,7 +83,7 @@ def decode_lost(fields: dict[str, Any], n: int, sites: int) -> list[LostRecord]:
     """Decode n losses; `sites` is how many are known."""
     losses = []
     for ring, first, last, count, kind, at, counts in Body(fields).rows(
-        "losses", n, u32, i64, i64, u64, text, array_of(integer(0, sites - 1)), array_of(u64)
+        "losses", n, u32, time_ns, time_ns, u64, text, array_of(integer(0, sites - 1)), array_of(u64)
     ):
         if first > last or kind not in _LOST_KINDS or len(at) != len(counts) or not all(0 < n <= count for n in counts):
             raise BadRecordError("it has a loss that contradicts itself")
@@ -120,7 +121,7 @@ def encode_processes(processes: list[ProcessRecord]) -> dict[str, Any]:
 
 def decode_processes(fields: dict[str, Any], n: int) -> list[ProcessRecord]:
     """Decode n processes."""
-    rows = Body(fields).rows("processes", n, u32, i64, i64, i32, u32, text, array_of(text))
+    rows = Body(fields).rows("processes", n, u32, time_ns, end_ns, i32, u32, text, array_of(text))
     return [ProcessRecord(*row) for row in rows]
 
 
@@ -158,6 +159,8 @@ def decode_goroutines(fields: dict[str, Any], n: int, call_sites: int) -> list[G
         created_at,
     )
     first_ns = planes.unpack_deltas(body.data("first_ns"), n, 8)
+    if n and not 0 <= int(first_ns.min()) <= int(first_ns.max()) < MAX_TIME:
+        raise BadRecordError("its times are out of range")
     return [
         GoroutineRecord(pid, goid, parent, created, names[name], first)
         for pid, goid, parent, created, name, first in zip(
@@ -177,7 +180,7 @@ def encode_note(note: NoteRecord) -> dict[str, Any]:
 def decode_note(fields: dict[str, Any], functions: int) -> NoteRecord:
     """Decode one note; `functions` is how many are known."""
     body = Body(fields)
-    note = NoteRecord(body.value("time", i64), body.value("what", text), body.value("text", text))
+    note = NoteRecord(body.value("time", time_ns), body.value("what", text), body.value("text", text))
     if "n" not in fields:
         return note
     function = planes.unpack_u32(body.data("function"), body.integer("n", 1, functions))
@@ -227,4 +230,4 @@ def _clock_row(reading: ClockReading) -> list[int]:
 def _clock(value: Any) -> ClockReading:
     if type(value) is not list or len(value) < 3:
         raise BadRecordError("is not a reading of three clocks")
-    return ClockReading(*(i64(part) for part in value[:3]))
+    return ClockReading(time_ns(value[0]), time_ns(value[1]), _wall_time(value[2]))

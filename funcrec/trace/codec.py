@@ -11,7 +11,7 @@ import numpy as np
 from funcrec.trace import planes
 from funcrec.trace.fields import Body
 from funcrec.trace.framing import BadRecordError
-from funcrec.trace.limits import MAX_BLOCK_EVENTS
+from funcrec.trace.limits import MAX_BLOCK_EVENTS, MAX_TIME
 from funcrec.trace.records import I64, U8, U32, EventColumns, SiteRole, ValueColumns
 
 _WITH_CALLER = np.zeros(256, bool)
@@ -60,8 +60,8 @@ def decode_events(fields: dict[str, Any], tables: Tables) -> EventColumns:
     """
     body = Body(fields)
     n = body.integer("n", 1, MAX_BLOCK_EVENTS)
-    t_min = body.integer("t_min", -(1 << 63), (1 << 63) - 1)
-    t_max = body.integer("t_max", t_min, (1 << 63) - 1)
+    t_min = body.integer("t_min", 0, MAX_TIME - 1)
+    t_max = body.integer("t_max", t_min, MAX_TIME - 1)
     runs = body.integer("runs", 1, n)
     lengths = planes.unpack_u32(body.data("length"), runs).astype(np.int64)
     _require(int(lengths.min()) > 0 and int(lengths.sum()) == n, "its runs do not add up")

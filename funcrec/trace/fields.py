@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from funcrec.trace.framing import BadRecordError
-from funcrec.trace.limits import MAX_ARRAY, MAX_CONTAINERS, MAX_NESTING, MAX_TEXT
+from funcrec.trace.limits import MAX_ARRAY, MAX_CONTAINERS, MAX_NESTING, MAX_TEXT, MAX_TIME
 
 Check = Callable[[Any], Any]
 
@@ -107,7 +107,8 @@ def integer(low: int, high: int) -> Check:
 
 
 u8, u32, u64 = integer(0, (1 << 8) - 1), integer(0, (1 << 32) - 1), integer(0, (1 << 64) - 1)
-i32, i64 = integer(-(1 << 31), (1 << 31) - 1), integer(-(1 << 63), (1 << 63) - 1)
+i32 = integer(-(1 << 31), (1 << 31) - 1)
+time_ns, end_ns = integer(0, MAX_TIME - 1), integer(-1, MAX_TIME - 1)
 
 
 def text(value: Any) -> str:

@@ -9,6 +9,7 @@ MAX_SMALL_RAW = 4 << 20  # one record other than EVENTS, VALUES and INDEX: its r
 MAX_WINDOW = 8 << 20  # what a zstd frame may ask a decoder to keep
 MAX_BLOCK_EVENTS = 1 << 20
 MAX_TEXT = 1 << 16  # one string
+MAX_TIME = 1 << 62  # ns, 146 years: differences of two times fit in 64 bits
 MAX_NESTING = 32  # maps and arrays inside each other, where rows are free-form
 MAX_ARRAY = 1 << 16  # elements of one array or map
 MAX_CONTAINERS = 1 << 18  # arrays and maps in one record ...

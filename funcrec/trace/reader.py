@@ -26,6 +26,7 @@ from funcrec.trace.limits import (
     MAX_LARGE_CONTAINERS,
     MAX_RAW,
     MAX_SMALL_RAW,
+    MAX_TIME,
 )
 from funcrec.trace.records import LARGE, BlockInfo, EventColumns, Header, LostRecord, RecordType, ValueColumns
 from funcrec.trace.source import Source
@@ -187,7 +188,7 @@ class TraceReader:
 
     def _add_block(self, place: Place) -> None:
         prefix = place.prefix
-        if 1 <= prefix.count <= MAX_BLOCK_EVENTS and prefix.t_min <= prefix.t_max:
+        if 1 <= prefix.count <= MAX_BLOCK_EVENTS and 0 <= prefix.t_min <= prefix.t_max < MAX_TIME:
             self._blocks.append(_Block(place, self._contents.tables.for_events(), prefix.count))
         else:
             self._damage.add(place.offset, "an events record makes no sense")

@@ -62,7 +62,8 @@ def is_duration(node: Node) -> bool:
 def span_task(file: TraceFile, _: None) -> int:
     """Recorded time of a trace in ns."""
     trace = Trace(file.path)
-    return trace.end_ns - trace.start_ns
+    first: int = min([trace.start_ns, *(block.t_min for block in trace.reader.blocks)])
+    return trace.end_ns - first
 
 
 def slice_length(spans: Sequence[int], slices: int = 60) -> int:

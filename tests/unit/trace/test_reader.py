@@ -257,10 +257,19 @@ def test_contradictions_in_a_block_are_damage(changes):
     assert "2 events are lost" in reader.damage
 
 
+@pytest.mark.parametrize("changes", [{"t_max": 2**62}, {"t_min": -1}, {"t_min": 7, "t_max": 6}])
+def test_times_of_no_clock_are_damage(changes):
+    reader = read(_events(**changes))
+    assert len(reader.blocks) == 3
+    assert "makes no sense" in reader.damage
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
         (RecordType.LOST, {"losses": [[0, 9, 5, 1, "events", [], []]]}),
+        (RecordType.LOST, {"losses": [[0, -1, 5, 1, "events", [], []]]}),
+        (RecordType.LOST, {"losses": [[0, 1, 2**62, 1, "events", [], []]]}),
         (RecordType.LOST, {"losses": [[0, 1, 5, 1, "worse", [], []]]}),
         (RecordType.LOST, {"losses": [[0, 1, 5, 1, "events", [0], [2]]]}),
         (RecordType.LOST, {"losses": [[0, 1, 5, 1, "events", [99], [1]]]}),

