@@ -10,7 +10,9 @@ resamples, those of a simpler calculation that costs one pass instead of a thous
    correlation shorter than a block is contained (batch means; Schmeiser 1982 shows why 10 to 30 blocks are enough),
    and Student's t pays for their small number.
 3. The block length comes from the data: beginning with 32 blocks, blocks are joined in pairs as long as neighbours are
-   correlated. If eight blocks still are, the calls are too few to tell, and the quantile is marked so.
+   correlated, or a block is worth less than five independent calls. Where eight blocks are not enough for that (drift,
+   few calls), the variance is raised as if they hung together for ever, with five degrees of freedom: only a very
+   clear shift passes. What lasts longer than the whole recording cannot be seen in it by any method.
 4. The variance is never taken below that of independent calls.
 
 A bootstrap with blocks long enough for bursts has as few blocks and no t to pay for it; in the simulation of
@@ -38,12 +40,15 @@ _MOST_BLOCKS = 32
 _LEAST_BLOCKS = 8
 # Neighbours count as correlated above this many standard errors (1 / sqrt(blocks)) of a correlation of nothing.
 _CORRELATED = 1.0
+# Degrees of freedom where even the longest blocks hang together or are worth too little.
+_DOUBTFUL = 5
 # A standard error beyond which every limit lies outside of the data.
 _NO_LIMIT = 1e6
 # A block must be worth so many independent calls, or it is too short to contain what correlates them.
 _WORTH = 5.0
-# So many independent calls must lie on either side of a quantile before anything is said about it.
-_ENOUGH = 10.0
+# So many independent calls must lie on either side of a quantile before anything is said about it. Slow calls like to
+# come together, so that a tail needs more of them.
+_ENOUGH, _ENOUGH_IN_TAIL = 4.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Quantile:
         log: f64[K], ln of the quantile, NaN without calls.
         lower, upper: f64[K, len(STEPS)], the limits at so many standard errors, -inf and inf where the data do not say.
         freedom: i64[K], degrees of freedom of the standard error.
-        enough: bool[K], the calls are many enough and the blocks independent enough to conclude anything.
+        enough: bool[K], the calls are many enough to conclude anything.
     """
 
     log: F64
@@ -156,8 +161,7 @@ def _standard_error(in_time: I64, value: I64, starts: I64, ended: I64, fraction:
     part = np.clip((fraction * n - below.sum(1)) / equals, 0, 1)
     hits = below + part[:, None] * equal
     alone = fraction * (1 - fraction) / n  # what the variance would be if calls were independent
-    blocks = np.full(k, _MOST_BLOCKS)
-    variance = np.full(k, np.nan)
+    variance, freedom = np.full(k, np.nan), np.full(k, _DOUBTFUL)
     independent = np.zeros(k, np.bool_)
     count = _MOST_BLOCKS
     while count >= _LEAST_BLOCKS:
@@ -170,18 +174,22 @@ def _standard_error(in_time: I64, value: I64, starts: I64, ended: I64, fraction:
         # What one block is worth in independent calls; what correlates across its ends is missing from `spread` in
         # the proportion of their inverse (for AR(1) about half of it), so it is added.
         worth = alone[todo] / np.maximum(spread, alone[todo]) * n[todo] / count
-        variance[todo] = spread * (1 + 1 / worth)
-        blocks[todo] = count
-        independent[todo] = (worth >= _WORTH) & (neighbours <= _CORRELATED / np.sqrt(count) * squares)
+        kept = (worth >= _WORTH) & (neighbours <= _CORRELATED / np.sqrt(count) * squares)
+        # Blocks that hang together still, as far as it is known: variance as if they did so for ever (AR(1)).
+        together = np.clip(neighbours / np.maximum(squares, 1e-300) + 1 / count, 0, 0.8)
+        variance[todo] = spread * (1 + 1 / worth) * np.where(kept, 1, (1 + together) / (1 - together))
+        freedom[todo] = np.where(kept, count - 1, _DOUBTFUL)
+        independent[todo] = kept
         # Without -1, which has no answer when there is no group.
         pairs = (k, count // 2, 2)
         hits, size, count = hits.reshape(pairs).sum(2), size.reshape(pairs).sum(2), count // 2
     variance = np.fmax(variance, alone)
     effective = n * alone / variance
-    enough = independent & (effective * min(fraction, 1 - fraction) >= _ENOUGH)
+    needed = _ENOUGH if fraction == 0.5 else _ENOUGH_IN_TAIL
+    enough = (ended >= _LEAST_BLOCKS) & (effective * min(fraction, 1 - fraction) >= needed)
     error = np.sqrt(variance)
     error[ended < _LEAST_BLOCKS] = _NO_LIMIT
-    return error, blocks - 1, enough
+    return error, freedom, enough
 
 
 def _block_counts(in_time: I64, value: I64, starts: I64, ended: I64) -> tuple[I64, I64, I64]:

@@ -1,5 +1,6 @@
 """goroutines: who started whom, from where, for how long, and what of it was busy."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from funcrec.report.request import FilterRequest, Names
 from funcrec.report.views.table import Row
 
 UNKNOWN = "unknown"
+_WRAPPER = re.compile(r"\.gowrap\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,19 @@ def _lives(selection: Selection) -> _Lives:
 
 
 def _entry_calls(selection: Selection, codes: NDArray[np.intp], entry: list[str]) -> NDArray[np.bool_]:
-    """Which calls shown are those of the function that their goroutine was started with."""
-    number = {name: at for at, name in enumerate(entry)}
-    entry_code = np.array([number[name] for name in entry], np.int64)
-    functions = selection.trace.functions
-    function_code = np.array([number.get(function.name, -1) for function in functions], np.int64)
+    """Which calls shown are the whole of their goroutine: those of the function that it was started with.
+
+    `go f(x)` starts a wrapper (`main.main.gowrap1`, Go 1.22 and later) that does nothing but call f.
+    """
     if len(selection) == 0:
         return np.zeros(0, np.bool_)
-    mine: NDArray[np.bool_] = function_code[selection.of(selection.calls.function)] == entry_code[codes]
-    return mine & (selection.of(selection.calls.parent) < 0)
+    trace, calls = selection.trace, selection.calls
+    number = {name: at for at, name in enumerate(entry)}
+    entry_code = np.array([number[name] for name in entry], np.int64)[codes]
+    function_code = np.array([number.get(function.name, -1) for function in trace.functions], np.int64)
+    callers = ["", *(site.name if _WRAPPER.search(site.name) else "" for site in trace.call_sites)]
+    caller_code = np.array([number.get(name, -1) if name else -1 for name in callers], np.int64)
+    mine: NDArray[np.bool_] = function_code[selection.of(calls.function)] == entry_code
+    mine |= caller_code[selection.of(calls.caller)] == entry_code
+    mine &= selection.of(calls.parent) < 0
+    return mine

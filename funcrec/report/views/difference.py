@@ -28,8 +28,9 @@ def shift_text(ratio: float | None, low: float | None, high: float | None) -> st
     """`+18.2 % (+16.1 % to +20.3 %)`."""
     if ratio is None:
         return "-"
-    ends = [percent(low) if low else "-100 %", percent(high) if high is not None else "unknown"]
-    return f"{percent(ratio)} ({ends[0]} to {ends[1]})"
+    if not low or high is None:
+        return f"{percent(ratio)} (too few calls)"
+    return f"{percent(ratio)} ({percent(low)} to {percent(high)})"
 
 
 def write_difference(

@@ -72,7 +72,8 @@ def key_text(by: str, value: object) -> str:
     if not isinstance(step, int | float) or isinstance(step, bool) or step <= 0:
         return f"{by} = {value}"
     if node.right.source.lower().endswith("b"):
-        low, high = (format_size(edge * step).replace(".0", "").replace(" ", "") for edge in (value, value + 1))
+        sizes = (value * step, (value + 1) * step)
+        low, high = (format_size(size).replace(".0 ", "").replace(" ", "") if size else "0" for size in sizes)
     else:
         low, high = (edge_text(edge * step, is_duration(node.left)) for edge in (value, value + 1))
     return f"{node.left} in [{low}, {high})"

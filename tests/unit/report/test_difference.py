@@ -96,5 +96,16 @@ def test_both_ways_of_sorting_agree() -> None:
         assert np.array_equal(one.upper, other.upper[:2])
 
 
+def test_a_clear_shift_is_found_in_few_calls_and_under_drift() -> None:
+    (few,) = compare(sample_of(f=latencies(1, 40)), sample_of(f=latencies(2, 40, scale=4)))
+    assert few.verdict == Verdict.SLOWER
+    drift = np.linspace(1, 1.3, CALLS)
+    (drifting,) = compare(
+        sample_of(f=(latencies(1) * drift).astype(np.int64)),
+        sample_of(f=(latencies(2, scale=3) * drift).astype(np.int64)),
+    )
+    assert drifting.verdict == Verdict.SLOWER
+
+
 def test_nothing_compares_to_nothing() -> None:
     assert compare(sample_of(f=np.zeros(0, np.int64)), sample_of(f=np.zeros(0, np.int64))) == []
