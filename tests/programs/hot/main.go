@@ -3,15 +3,18 @@
 //	hot COUNT GOROUTINES [wait]
 //
 // Every goroutine calls calm, then each of hot0 to hot7, COUNT times, deep inside outer. With `wait` it reads a line
-// before it begins and another one before it ends.
+// before it begins and another one before it ends; with `stubborn` it does so too, and Ctrl-C does not end it. With
+// `forever` it begins anew with short rests until its standard input ends.
 package main
 
 import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // calm has an entry and an exit of its own; the leaves after it begin and end at one instruction.
@@ -67,7 +70,14 @@ func outer(count int) int {
 func main() {
 	count, _ := strconv.Atoi(os.Args[1])
 	goroutines, _ := strconv.Atoi(os.Args[2])
-	wait := len(os.Args) > 3
+	mode := ""
+	if len(os.Args) > 3 {
+		mode = os.Args[3]
+	}
+	wait := mode != ""
+	if mode == "stubborn" {
+		signal.Ignore(os.Interrupt)
+	}
 	lines := bufio.NewReader(os.Stdin)
 	if wait {
 		fmt.Println("ready")
@@ -79,7 +89,15 @@ func main() {
 		go func() {
 			defer done.Done()
 			outer(count)
+			for mode == "forever" {
+				time.Sleep(time.Millisecond)
+				outer(count)
+			}
 		}()
+	}
+	if mode == "forever" {
+		lines.ReadString('\n')
+		return
 	}
 	done.Wait()
 	fmt.Println("done")
