@@ -11,9 +11,11 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # Another interpreter than the system's: make setup BASE_PYTHON=/path/to/python3
 BASE_PYTHON :=
-# What the tests need beyond that: a browser for the HTML page, node for the importers of other viewers.
-TEST_PACKAGES := chromium nodejs npm
+# Commands that some tests use, and their packages: a browser for the HTML page, node for other viewers' importers.
+# Where there is no such package (Ubuntu has Chromium as a snap only) those tests are skipped.
+TEST_TOOLS := chromium=chromium node=nodejs npm=npm
 PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd
+APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 SOURCES := funcrec tests demo
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
@@ -27,26 +29,29 @@ setup: packages $(VENV)/.ready ## system packages, virtual environment, Go toolc
 
 # apt-get runs only when something is missing: no network and no root are needed the second time.
 packages:
-	@$(call install,$(PACKAGES))
-
-test-packages: setup
-	@$(call install,$(TEST_PACKAGES))
-
-define install
-	missing=()
-	for package in $(1); do
+	@missing=()
+	for package in $(PACKAGES); do
 	    [[ $$(dpkg-query -W -f '$${Status}' $$package 2>/dev/null) == *' installed' ]] || missing+=($$package)
 	done
-	if (( $${#missing[@]} )); then
-	    if ! command -v apt-get >/dev/null; then
-	        echo "no apt-get here; install the equivalents of: $${missing[*]}" >&2
-	    else
-	        echo "installing $${missing[*]}"
-	        $(SUDO) apt-get update -qq
-	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
-	    fi
+	(( $${#missing[@]} )) || exit 0
+	if ! command -v apt-get >/dev/null; then
+	    echo "no apt-get here; install the equivalents of: $${missing[*]}" >&2
+	    exit 0
 	fi
-endef
+	echo "installing $${missing[*]}"
+	$(SUDO) apt-get update -qq
+	$(APT_INSTALL) "$${missing[@]}" >/dev/null
+
+# Tried once for each environment.
+test-packages: setup $(VENV)/.tools
+$(VENV)/.tools: | $(VENV)/.ready
+	@for tool in $(TEST_TOOLS); do
+	    command -v $${tool%=*} >/dev/null || ! command -v apt-get >/dev/null && continue
+	    echo "installing $${tool#*=}"
+	    [[ $$(apt-cache policy $${tool#*=}) == *'Candidate: '[0-9]* ]] || $(SUDO) apt-get update -qq
+	    $(APT_INSTALL) $${tool#*=} >/dev/null 2>&1 || echo "no package $${tool#*=} here: the tests that need it are skipped"
+	done
+	touch $@
 
 # --group needs pip 25.1, which is newer than the pip of Debian 12 and Ubuntu 24.04.
 $(VENV)/.ready: pyproject.toml
