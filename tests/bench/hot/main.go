@@ -1,6 +1,7 @@
 // Hot does one thing many times and says how long it took: commands on stdin, one answer a line on stdout.
 //
 //	framed N   N calls of a function with a stack frame: CPU nanoseconds per call
+//	small N    the same of one that leaves after a branch
 //	flood N P  N calls each in P goroutines: wall nanoseconds in all
 package main
 
@@ -58,6 +59,12 @@ func main() {
 			start := cpuNanoseconds()
 			for i := 0; i < n; i++ {
 				sink = framed(i & 0xff)
+			}
+			fmt.Println(float64(cpuNanoseconds()-start) / float64(n))
+		case "small":
+			start := cpuNanoseconds()
+			for i := 0; i < n; i++ {
+				sink = small(i & 0xff)
 			}
 			fmt.Println(float64(cpuNanoseconds()-start) / float64(n))
 		case "flood":

@@ -1,0 +1,138 @@
+"""What exits at emulated instructions save, as ratios to an empty program at the first instruction and every RET.
+
+One hot function that leaves after a branch, and whole runs of the Go compiler with all its functions but the runtime's.
+Rounds of all configurations take turns, and each keeps its best: the machine's noise only ever adds.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from subprocess import run
+
+from funcrec.plan.builder import build_plan
+from funcrec.plan.sites import ExitMode, ProbePlan, Role
+from funcrec.record.attach import attach_multi
+from funcrec.record.codegen import PidFilter
+from funcrec.record.drain import Drain
+from funcrec.record.probes import Probes
+from funcrec.target.executable import Executable
+from tests.bench.cost import empty_program
+from tests.bench.target import HotProgram
+from tests.toolchain import go_tool
+
+_MAX_PROBES = 400_000
+_CALLS = 3000
+_FUNCTION = "main.small"
+_COMPILER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
+_PACKAGE = "container/ring"
+
+Configurations = dict[str, Callable[[], AbstractContextManager[None]]]
+
+
+@contextmanager
+def _empty(executable: Executable, program: int, plan: ProbePlan) -> Iterator[None]:
+    """An empty program at the first instruction and at every RET of every function of a plan."""
+    offsets = {site.offset for site in plan.sites if site.role in (Role.EXIT, Role.POINT)}
+    for function in plan.functions:
+        offset = executable.offset_of(function.address)
+        if offset is not None and not function.hidden:
+            offsets.add(offset)
+    ordered = sorted(offsets)
+    link = attach_multi(program, executable.path, ordered, [0] * len(ordered))
+    try:
+        yield
+    finally:
+        os.close(link)
+
+
+@contextmanager
+def _recording(executable: Executable, plan: ProbePlan) -> Iterator[None]:
+    probes = Probes(
+        executable.runtime_layout,
+        max_sites=_MAX_PROBES,
+        buffer_bytes=64 << 20,
+        pid_filter=PidFilter.NONE,
+        gated=False,
+        chained=True,
+    )
+    drain = Drain(probes.load())
+    probes.install_chains(plan)
+    drain.start()
+    try:
+        probes.attach(plan, executable.path, [], entry_only=False)
+        yield
+    finally:
+        probes.detach()
+        drain.stop()
+        probes.close()
+
+
+def _plans(executable: Executable, patterns: Sequence[str]) -> tuple[ProbePlan, ProbePlan]:
+    """The plan with RETs and the one with cheap exits."""
+    plain = build_plan(executable, patterns, max_probes=_MAX_PROBES)
+    return plain, build_plan(executable, patterns, max_probes=_MAX_PROBES, exits=ExitMode.AUTO, takes_back=True)
+
+
+def _configurations(executable: Executable, patterns: Sequence[str]) -> Configurations:
+    plain, cheap = _plans(executable, patterns)
+    program = empty_program()
+    return {
+        "bare": nullcontext,
+        "first+ret": lambda: _empty(executable, program, plain),
+        "ret": lambda: _recording(executable, plain),
+        "auto": lambda: _recording(executable, cheap),
+    }
+
+
+def _best(configurations: Configurations, once: Callable[[], float], rounds: int) -> dict[str, float]:
+    """Cost above bare of each configuration."""
+    best = dict.fromkeys(configurations, float("inf"))
+    for _ in range(rounds):
+        for name, configuration in configurations.items():
+            with configuration():
+                best[name] = min(best[name], once())
+    return {name: value - best["bare"] for name, value in best.items()}
+
+
+def _hot() -> dict[str, float]:
+    with HotProgram() as hot:
+        configurations = _configurations(Executable.open(str(hot.binary)), [_FUNCTION])
+        return _best(configurations, lambda: hot.ask(f"small {_CALLS}"), 7)
+
+
+def _compiler(rounds: int) -> dict[str, float]:
+    root = go_tool().parent.parent
+    binary = root / "pkg" / "tool" / "linux_amd64" / "compile"
+    sources = [path for path in (root / "src" / _PACKAGE).glob("*.go") if not path.name.endswith("_test.go")]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def compile_once() -> float:
+            before = os.times()
+            run([binary, "-p", _PACKAGE, "-complete", "-o", Path(folder) / "out.a", *sources], check=True)
+            after = os.times()
+            return after.children_user + after.children_system - before.children_user - before.children_system
+
+        return _best(_configurations(Executable.open(str(binary)), _COMPILER), compile_once, rounds)
+
+
+def measure(rounds: int = 2) -> list[tuple[str, float, str]]:
+    """Return rows (what, ratio, goal)."""
+    rows = []
+    for name, cost, goal in (
+        ("hot function that leaves after a branch", _hot(), "<= 0.10"),
+        ("whole run of the Go compiler", _compiler(rounds), "<= 0.22"),
+    ):
+        rows.append((f"{name} / empty program at first instruction and RET", cost["auto"] / cost["first+ret"], goal))
+        rows.append((f"{name}, --exits ret / the same", cost["ret"] / cost["first+ret"], ""))
+    return rows
+
+
+def main() -> None:
+    for what, ratio, goal in measure():
+        print(f"{ratio:6.3f}  {goal:8}  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
