@@ -19,6 +19,7 @@ class Frame:
     end: int = -1
     exit_number: int = -1
     over: int | None = None  # time of the event that ended it
+    left: int | None = None  # from when on it may be over
     parent: "Frame | None" = None
     children: "list[Frame]" = field(default_factory=list)
 
@@ -61,8 +62,10 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
             before = [top for time_ns, top in own if time_ns <= frame.start]
             if before and before[-1] is not None:
                 frame.parent = before[-1]
-    _doubt(trace, frames)
+    if not trace.header.options.get("entry_only"):
+        _doubt(trace, frames)
     _let_go(trace, frames)
+    _certain_parents(frames)
     if trace.header.options.get("entry_only"):
         for frame in frames:
             frame.state, frame.end, frame.exit_number = State.ENTRY, -1, -1
@@ -163,19 +166,25 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
 
 
 def _doubt(trace: Trace, frames: list[Frame]) -> None:
-    for record in trace.lost:
-        if record.kind != "events" or record.count <= 0:
+    losses = [record for record in trace.lost if record.kind == "events" and record.count > 0]
+    for frame in frames:
+        if frame.exit_number == frame.number:
             continue
-        roles: dict[int, set[int]] = {}
-        for site in record.by_site:
-            roles.setdefault(trace.sites[site].function, set()).add(trace.sites[site].role)
-        unknown = sum(record.by_site.values()) < record.count
-        for frame in frames:
-            both = {SiteRole.ENTRY, SiteRole.EXIT} <= roles.get(frame.function, set())
-            single = frame.exit_number == frame.number
-            overlaps = frame.start <= record.last_ns and record.first_ns <= frame.end
-            if frame.end >= 0 and not single and overlaps and (unknown or both):
-                frame.state, frame.end, frame.exit_number = State.LOST, -1, -1
+        ends, entries = [], []
+        for record in losses:
+            sites = [trace.sites[site] for site in record.by_site]
+            unknown = sum(record.by_site.values()) < record.count
+            roles = {site.role for site in sites if site.function == frame.function}
+            state = any(site.role in (SiteRole.RECOVERY, SiteRole.GOEXIT, SiteRole.FATAL) for site in sites)
+            if record.last_ns < frame.start or (frame.over is not None and record.first_ns > frame.over):
+                continue
+            if unknown or state or SiteRole.EXIT in roles:
+                ends.append(max(record.first_ns, frame.start))
+            if unknown or SiteRole.ENTRY in roles:
+                entries.append(record.first_ns)
+        if ends and (frame.state != State.RETURNED or entries):
+            frame.state, frame.end, frame.exit_number = State.LOST, -1, -1
+            frame.left = min(ends)
 
 
 def _let_go(trace: Trace, frames: list[Frame]) -> None:
@@ -183,14 +192,17 @@ def _let_go(trace: Trace, frames: list[Frame]) -> None:
     for note in trace.notes:
         for function in note.functions:
             since[function] = min(note.time_ns, since.get(function, note.time_ns))
-
-    def gone(frame: Frame) -> bool:
-        moment = since.get(frame.function)
-        return moment is not None and frame.start < moment and (frame.over is None or frame.over >= moment)
-
-    for frame in sorted(frames, key=lambda frame: frame.start):
-        while frame.parent is not None and gone(frame.parent) and frame.start >= since[frame.parent.function]:
-            frame.parent = frame.parent.parent
     for frame in frames:
-        if gone(frame):
+        moment = since.get(frame.function)
+        if moment is not None and frame.start < moment and (frame.over is None or frame.over >= moment):
             frame.state, frame.end, frame.exit_number = State.OPEN, -1, -1
+            frame.left = moment if frame.left is None else min(frame.left, moment)
+
+
+def _certain_parents(frames: list[Frame]) -> None:
+    above = {frame: frame.parent for frame in frames}
+    for frame in frames:
+        parent = frame.parent
+        while parent is not None and parent.left is not None and frame.start >= parent.left:
+            parent = above[parent]
+        frame.parent = parent

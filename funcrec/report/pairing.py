@@ -17,7 +17,7 @@ from funcrec.report.faults import take_back
 from funcrec.report.letgo import NEVER, adopt, depths, let_go_ns
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.streams import Index, Runs, Stacks, Streams, read_streams, site_functions, site_roles
-from funcrec.report.untrusted import untrusted
+from funcrec.report.untrusted import possible_ends, possible_entries
 from funcrec.trace.records import SiteRole
 
 if TYPE_CHECKING:
@@ -51,18 +51,12 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     streams = read_streams(trace)
     frames = _frames(streams, trace)
     start_ns = streams.time_ns[frames.entry]
+    _join_system_stacks(streams, frames)
+    _mind_unseen_ends(trace, streams, frames, start_ns)
     known = frames.state <= State.GOEXIT
     end_ns = np.full(len(known), -1, dtype=np.int64)
     end_ns[known] = streams.time_ns[frames.end[known]]
     returned = frames.state == State.RETURNED
-    doubtful = untrusted(trace, frames.function, start_ns, end_ns, known & (frames.end != frames.entry))
-    frames.state[doubtful] = State.LOST
-    end_ns[doubtful] = -1
-    returned &= ~doubtful
-    _join_system_stacks(streams, frames)
-    gone = _let_go(trace, streams, frames, start_ns)
-    end_ns[gone] = -1
-    returned[gone] = False
     entry_event = streams.event[frames.entry].astype(np.int64)
     exit_event = np.full(len(known), -1, dtype=np.int64)
     exit_event[returned] = streams.event[frames.end[returned]]
@@ -80,25 +74,36 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
     hits = np.bincount(streams.site, minlength=len(trace.sites))
     rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
     # The table is as large as all that it is made of: let go of each column once its successor is there.
-    del streams, frames, start_ns, end_ns, known, returned, doubtful, entry_event, exit_event
+    del streams, frames, start_ns, end_ns, known, returned, entry_event, exit_event
     columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
     return _table(columns, *rest), hits
 
 
-def _let_go(trace: "Trace", streams: Streams, frames: _Frames, start_ns: Index) -> Index:
-    """Leave frames open whose functions were let go during them, and others without them as parents; return them."""
+def _mind_unseen_ends(trace: "Trace", streams: Streams, frames: _Frames, start_ns: Index) -> None:
+    """Take back what nobody can know: how calls ended, and what they called, after their end may have been missed."""
     since = let_go_ns(trace.notes, len(trace.functions))
-    if since is None:
-        return np.empty(0, dtype=np.int64)
-    of = since[frames.function]
-    ended = frames.end < streams.stacks.start[1:][frames.stack]
-    ended[ended] = streams.time_ns[frames.end[ended]] < of[ended]
-    gone = (start_ns < of) & ~ended & (of < NEVER)
-    if not trace.header.options.get("entry_only"):
-        frames.state[gone] = State.OPEN
-    if adopt(frames.parent, start_ns, np.where(gone, of, NEVER)):
+    if since is None and not trace.lost:
+        return
+    over_ns = np.full(len(start_ns), NEVER)
+    over = np.flatnonzero(frames.end < streams.stacks.start[1:][frames.stack])
+    over_ns[over] = streams.time_ns[frames.end[over]]
+    left_ns = np.full(len(start_ns), NEVER)
+    entry_only = bool(trace.header.options.get("entry_only"))
+    if trace.lost and not entry_only:
+        left_ns = possible_ends(trace, frames.function, start_ns, over_ns)
+        left_ns[frames.end == frames.entry] = NEVER
+        seen = frames.state == State.RETURNED
+        seen &= possible_entries(trace, frames.function, start_ns, over_ns) == NEVER
+        frames.state[(left_ns < NEVER) & ~seen] = State.LOST
+        left_ns[frames.state != State.LOST] = NEVER
+    if since is not None:
+        of = since[frames.function]
+        gone = (start_ns < of) & (over_ns >= of) & (of < NEVER)
+        if not entry_only:
+            frames.state[gone] = State.OPEN
+        left_ns[gone] = np.minimum(left_ns[gone], of[gone])
+    if adopt(frames.parent, start_ns, left_ns):
         frames.level = depths(frames.parent)
-    return np.flatnonzero(gone)
 
 
 def _frames(streams: Streams, trace: "Trace") -> _Frames:

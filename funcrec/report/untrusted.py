@@ -1,15 +1,17 @@
-"""Which calls a loss of events makes doubtful.
+"""What a loss of events makes doubtful: which calls may have ended, or begun anew, without anybody seeing it.
 
-An exit and the next entry of the same function at the same depth that were both lost leave two calls that look like
-one. Such a pair cannot be told from a true one, so every call is doubted over whose span events were lost that could
-have been these two.
+Each lost event had a site, of which at most the number at each is known. A loss that may hold the end of a call leaves
+its true end unknown when something else ended it, and one that may also hold the next entry makes two calls look like
+one. Such calls cannot be told from true ones.
 """
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.report.letgo import NEVER
 from funcrec.report.streams import Index
 from funcrec.trace.records import LostRecord, SiteRecord, SiteRole
 
@@ -17,57 +19,74 @@ if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
 Windows = list[tuple[int, int]]
+# Events that end frames of any function.
+_ENDING = (SiteRole.RECOVERY, SiteRole.GOEXIT, SiteRole.FATAL)
 
 
-def untrusted(
-    trace: "Trace", function: NDArray[np.uint32], start_ns: Index, end_ns: Index, paired: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return which of the `paired` calls overlap a loss that could hide an exit and an entry of theirs.
+@dataclass
+class LossWindows:
+    """When events of one kind were lost: of any function, or of single ones."""
 
-    A call made of two events has a doubtful end then; one made of a single event (POINT) never has.
-    """
-    doubt = np.zeros(len(function), dtype=bool)
-    everywhere, by_function = loss_windows(trace.lost, trace.sites)
-    ended = np.flatnonzero(paired) if everywhere or by_function else np.empty(0, dtype=np.int64)
-    if everywhere and len(ended):
-        doubt[ended] = _overlaps(start_ns[ended], end_ns[ended], everywhere)
-    if by_function and len(ended):
-        by_name = ended[np.argsort(function[ended], kind="stable")]
-        wanted = np.array(sorted(by_function), dtype=np.uint32)
+    everywhere: Windows = field(default_factory=list)
+    by_function: dict[int, Windows] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.everywhere or self.by_function)
+
+    def first_overlap(self, function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
+        """Return the first time in [start, over] at which such an event may have been lost, NEVER if at none."""
+        first = np.full(len(function), NEVER)
+        if self.everywhere:
+            first = _first_overlap(start_ns, over_ns, self.everywhere)
+        if not self.by_function:
+            return first
+        by_name = np.argsort(function, kind="stable")
+        wanted = np.array(sorted(self.by_function), dtype=np.uint32)
         low = np.searchsorted(function[by_name], wanted, side="left")
         high = np.searchsorted(function[by_name], wanted, side="right")
-        for number, first, last in zip(wanted.tolist(), low, high, strict=True):
-            calls = by_name[first:last]
-            doubt[calls] |= _overlaps(start_ns[calls], end_ns[calls], by_function[number])
-    return doubt
+        for number, begin, end in zip(wanted.tolist(), low, high, strict=True):
+            calls = by_name[begin:end]
+            own = _first_overlap(start_ns[calls], over_ns[calls], self.by_function[number])
+            first[calls] = np.minimum(first[calls], own)
+        return first
 
 
-def loss_windows(lost: list[LostRecord], sites: list[SiteRecord]) -> tuple[Windows, dict[int, Windows]]:
-    """Return the windows of losses that can concern any function, and those of single functions."""
-    everywhere: Windows = []
-    by_function: dict[int, Windows] = {}
+def possible_ends(trace: "Trace", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
+    """First time at which each call may have ended unseen, NEVER when that is out of the question.
+
+    Args:
+        trace: whose losses count.
+        function, start_ns: of each call.
+        over_ns: time of the event that showed it to be over; NEVER when none did.
+    """
+    return loss_windows(trace.lost, trace.sites, SiteRole.EXIT, _ENDING).first_overlap(function, start_ns, over_ns)
+
+
+def possible_entries(trace: "Trace", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
+    """The same for another call of the function that may have begun."""
+    return loss_windows(trace.lost, trace.sites, SiteRole.ENTRY, ()).first_overlap(function, start_ns, over_ns)
+
+
+def loss_windows(
+    lost: list[LostRecord], sites: list[SiteRecord], role: SiteRole, of_all: tuple[SiteRole, ...]
+) -> LossWindows:
+    """Return the windows of losses that may hold an event of a role, or one of `of_all` at the site of any function."""
+    windows = LossWindows()
     for record in lost:
         if record.kind != "events" or record.count <= 0:
             continue
         window = (record.first_ns, record.last_ns)
-        if sum(record.by_site.values()) < record.count:
-            everywhere.append(window)
+        known = [sites[number] for number in record.by_site if number < len(sites)]
+        if sum(record.by_site.values()) < record.count or any(site.role in of_all for site in known):
+            windows.everywhere.append(window)
             continue
-        for function in _both_ways(record, sites):
-            by_function.setdefault(function, []).append(window)
-    return everywhere, by_function
+        for function in {site.function for site in known if site.role == role}:
+            windows.by_function.setdefault(function, []).append(window)
+    return windows
 
 
-def _both_ways(record: LostRecord, sites: list[SiteRecord]) -> set[int]:
-    """Functions of which the record lost both something that enters and something that leaves."""
-    known = [sites[number] for number, count in record.by_site.items() if count > 0 and number < len(sites)]
-    entered = {site.function for site in known if site.role == SiteRole.ENTRY}
-    left = {site.function for site in known if site.role == SiteRole.EXIT}
-    return entered & left
-
-
-def _overlaps(start_ns: Index, end_ns: Index, windows: Windows) -> NDArray[np.bool_]:
-    """Whether [start, end] and any window share a time."""
+def _first_overlap(start_ns: Index, over_ns: Index, windows: Windows) -> Index:
+    """First time that [start, over] and any window share, NEVER for none."""
     merged: list[list[int]] = []
     for first, last in sorted(windows):
         if merged and first <= merged[-1][1]:
@@ -78,5 +97,7 @@ def _overlaps(start_ns: Index, end_ns: Index, windows: Windows) -> NDArray[np.bo
     # The first window that ends at or after the call's start is the only one that has to be looked at.
     at = np.searchsorted(bounds[:, 1], start_ns, side="left")
     near = np.minimum(at, len(bounds) - 1)
-    result: NDArray[np.bool_] = (at < len(bounds)) & (bounds[near, 0] <= end_ns)
-    return result
+    shared: Index = np.where(
+        (at < len(bounds)) & (bounds[near, 0] <= over_ns), np.maximum(bounds[near, 0], start_ns), NEVER
+    )
+    return shared

@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import zstandard
 
-HEADER, SNAPSHOT, EVENTS, VALUES, LOST = 1, 2, 3, 4, 5
+HEADER, SNAPSHOT, EVENTS, VALUES, LOST, NOTE = 1, 2, 3, 4, 5, 10
 ENTRY, EXIT, POINT, RECOVERY, GOEXIT, FATAL, START, FAULT = 1, 2, 3, 4, 5, 6, 7, 8
 
 
@@ -114,8 +114,12 @@ class Frame:
         self.point = event["role"] == POINT
         self.inside = 0  # ns of direct children
 
-    def finish(self, state: str, time: int | None = None) -> None:
+        self.over: int | None = None  # time of the event that ended it
+        self.left: int | None = None  # from when on it may be over
+
+    def finish(self, state: str, time: int | None = None, over: int | None = None) -> None:
         self.state, self.end = state, time
+        self.over = self.over if over is None else over
 
 
 def happened(events: list[dict[str, int]]) -> list[dict[str, int]]:
@@ -141,9 +145,11 @@ def pair_stack(events: list[dict[str, int]]) -> tuple[list[Frame], list[tuple[in
 
     def end_frames(depth: int, state: str, time: int | None = None) -> None:
         while stack and stack[-1].bytes >= depth:
-            stack.pop().finish(state, time)
+            stack.pop().finish(state, time, now)
 
+    now = 0
     for event in happened(events):
+        now = event["time"]
         role, depth, time = event["role"], event["depth"], event["time"]
         if role in (ENTRY, POINT):
             end_frames(depth, "lost")
@@ -151,15 +157,15 @@ def pair_stack(events: list[dict[str, int]]) -> tuple[list[Frame], list[tuple[in
             if role == ENTRY:
                 stack.append(frames[-1])
             else:
-                frames[-1].finish("returned", time)
+                frames[-1].finish("returned", time, time)
         elif role == EXIT:
             end_frames(depth + 1, "lost")
             if stack and stack[-1].bytes == depth:
                 frame = stack.pop()
                 if frame.function == event["function"]:
-                    frame.finish("returned", time)
+                    frame.finish("returned", time, time)
                 else:
-                    frame.finish("lost")
+                    frame.finish("lost", None, time)
         elif role == RECOVERY:
             end_frames(depth + 1, "panicked", time)
         elif role in (GOEXIT, FATAL):
@@ -168,21 +174,25 @@ def pair_stack(events: list[dict[str, int]]) -> tuple[list[Frame], list[tuple[in
     return frames, history
 
 
-def doubtful(frame: Frame, losses: list[Any], tables: Tables) -> bool:
+def doubt(frame: Frame, losses: list[Any], tables: Tables) -> None:
+    ends, entries = [], 0
     for _ring, first, last, count, kind, sites, counts in losses:
-        if kind != "events" or count == 0 or frame.end is None or frame.point:
+        if kind != "events" or count == 0 or last < frame.start or (frame.over is not None and first > frame.over):
             continue
-        if first > frame.end or last < frame.start:
-            continue
-        roles = {tables.site_role[site] for site in sites if tables.site_function[site] == frame.function}
-        if {ENTRY, EXIT} <= roles or sum(counts) < count:
-            return True
-    return False
+        own = {tables.site_role[site] for site in sites if tables.site_function[site] == frame.function}
+        unknown = sum(counts) < count
+        if unknown or EXIT in own or any(tables.site_role[site] in (RECOVERY, GOEXIT, FATAL) for site in sites):
+            ends.append(max(first, frame.start))
+        entries += unknown or ENTRY in own
+    if ends and not frame.point and (frame.state != "returned" or entries):
+        frame.finish("lost")
+        frame.left = min(ends)
 
 
 def calls_of(data: bytes) -> list[dict[str, Any]]:
     """All calls of a trace, in order."""
     tables, events, losses, header = Tables(), [], [], {}
+    gone: dict[int, int] = {}  # function -> when it was let go
     for prefix, body in records(data):
         if prefix["type"] == HEADER:
             header = body
@@ -192,6 +202,9 @@ def calls_of(data: bytes) -> list[dict[str, Any]]:
             events += events_of(body, tables)
         elif prefix["type"] == LOST:
             losses += body["losses"]
+        elif prefix["type"] == NOTE:
+            for function in column(body["function"], body["n"]) if "n" in body else []:
+                gone[function] = min(body["time"], gone.get(function, body["time"]))
 
     starts = [(event["pid"], event["time"]) for event in events if event["role"] == START]
     for event in events:
@@ -215,10 +228,19 @@ def calls_of(data: bytes) -> list[dict[str, Any]]:
             for time, innermost in histories.get((event["pid"], event["image"], False, event["goid"]), []):
                 if time <= frame.start:
                     frame.parent = innermost
-        if doubtful(frame, losses, tables):
-            frame.finish("lost")
-        if header["options"].get("entry_only"):
+        entry_only = header["options"].get("entry_only")
+        if not entry_only:
+            doubt(frame, losses, tables)
+        moment = gone.get(frame.function)
+        if moment is not None and frame.start < moment and (frame.over is None or frame.over >= moment):
+            frame.finish("open")
+            frame.left = moment if frame.left is None else min(frame.left, moment)
+        if entry_only:
             frame.finish("entry")
+    above = {id(frame): frame.parent for frame in frames}
+    for frame in frames:
+        while frame.parent is not None and frame.parent.left is not None and frame.start >= frame.parent.left:
+            frame.parent = above[id(frame.parent)]
 
     frames.sort(key=lambda frame: frame.start)  # keeps the order of equal starts
     for frame in frames:
