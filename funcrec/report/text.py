@@ -1,5 +1,6 @@
 """Text for people: safe names, colours, the pager. Views write plain strings through `Output`."""
 
+import json
 import os
 import re
 import shlex
@@ -12,16 +13,21 @@ from typing import BinaryIO
 
 from funcrec.report.request import Color, OutputRequest
 
-# C0 and C1 controls, line separators, bidirectional overrides and lone surrogates: what can move a cursor, hide text or
-# break a line. Names, paths and values come from the traced program and are not trusted.
+# C0 and C1 controls, line separators, bidirectional overrides, invisible characters and tags, and lone surrogates: what
+# can move a cursor, hide text or break a line. Names, paths and values come from the traced program: not trusted.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _escape_json(match: re.Match[str]) -> str:
+    return json.dumps(match.group())[1:-1]
 
 
 def printable(text: str) -> str:
@@ -33,7 +39,7 @@ def json_safe(text: str) -> str:
     """Return JSON text that a terminal can take too: unsafe characters as `\\u` escapes, the meaning unchanged."""
     if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return _UNSAFE.sub(_escape_json, text)
 
 
 class Palette:

@@ -145,7 +145,18 @@ def write_table(output: Output, columns: Sequence[Column], rows: Sequence[Row]) 
 def json_text(value: Any) -> str:
     """JSON on one line, numbers exact, text readable; control characters are escaped by JSON itself."""
     # json itself leaves DEL, C1 and bidirectional controls alone; they would reach a terminal.
-    return json_safe(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return json_safe(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """What a header may hold besides JSON's own types."""
+    if isinstance(value, bytes):
+        return {"$hex": value.hex()}
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+# What makes a spreadsheet take a cell for a formula; the wide forms do where East Asian input is usual.
+_FORMULA = tuple("=+-@＝＋－＠")
 
 
 def csv_cell(value: Any) -> str | int | float:
@@ -157,7 +168,7 @@ def csv_cell(value: Any) -> str | int | float:
     if isinstance(value, int | float):
         return value
     text = printable(str(value))
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+    return "'" + text if text[:1] in _FORMULA else text
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

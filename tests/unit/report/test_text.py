@@ -20,6 +20,7 @@ from funcrec.report.text import Output, json_safe, printable, wants_color
         ("\x9b2J\x7f", "\\x9b2J\\x7f"),
         ("evil\u202etxt.go", "evil\\u202etxt.go"),
         ("\udcff", "\\udcff"),
+        ("a\U000e0041\u3164\xadb", "a\\U000e0041\\u3164\\xadb"),
     ],
 )
 def test_names_cannot_move_the_cursor(text: str, safe: str) -> None:
@@ -27,7 +28,7 @@ def test_names_cannot_move_the_cursor(text: str, safe: str) -> None:
 
 
 def test_json_stays_the_same_json() -> None:
-    value = {"a": "\x7f\x9b\u202e é"}
+    value = {"a": "\x7f\x9b\u202e é \U000e0041"}
     text = json_safe(json.dumps(value, ensure_ascii=False))
     assert "\x9b" not in text
     assert "\u202e" not in text
