@@ -1,0 +1,141 @@
+"""Everything that opens a trace, run in this process: each command, with the options that lead to code of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from funcrec.cli import COMMANDS
+from funcrec.report.export.formats import ExportFormat
+from funcrec.report.request import Format, Names, Overhead
+from tests.hostile import harmful
+
+OTHERS = {"record", "list", "doctor"}  # the commands that read no trace
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to read a trace.
+
+    Attributes:
+        name: for people.
+        command: of the command line.
+        options: its parameters that are not the default.
+        check: raises when the output is not fit for those it is for.
+        refuses: a trace may lack what the options ask for, which is the user's error (UsageError).
+    """
+
+    name: str
+    command: str
+    options: dict[str, Any] = field(default_factory=dict)
+    check: Callable[[bytes], None] = lambda output: None
+    refuses: bool = False
+
+    def run(self, path: str) -> bytes:
+        """Return what it writes to standard output; exceptions come as they are."""
+        function, defaults = _command(self.command)
+        files: dict[str, Any] = {"base": path, "new": path} if self.command == "diff" else {"files": [path]}
+        if self.command == "sql":
+            files = {"words": [path, self.options["query"]]}
+        options = {name: value for name, value in self.options.items() if name != "query"}
+        with _standard_output() as buffer:
+            function(**(defaults | files | options))
+            sys.stdout.flush()
+            return buffer.getvalue()
+
+
+@cache
+def _command(name: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    function = import_module(f"funcrec.commands.{name}").command
+    parameters = inspect.signature(function).parameters
+    return function, {each.name: each.default for each in parameters.values() if each.default is not each.empty}
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[io.BytesIO]:
+    kept = sys.stdout, sys.stderr
+    buffer = io.BytesIO()
+    text = io.TextIOWrapper(buffer, encoding="utf-8", write_through=True)
+    sys.stdout, sys.stderr = text, io.StringIO()
+    try:
+        yield buffer
+    finally:
+        sys.stdout, sys.stderr = kept
+        text.detach()
+
+
+def check_text(output: bytes) -> None:
+    """Lines that move no cursor and hide nothing."""
+    found = harmful(output.decode())
+    if found:
+        raise AssertionError(f"in the output: {' '.join(f'U+{ord(character):04X}' for character in sorted(found)[:5])}")
+
+
+def check_json(output: bytes) -> None:
+    """One JSON value, safe to print."""
+    check_text(output)
+    json.loads(output, parse_constant=_refuse)
+
+
+def check_jsonl(output: bytes) -> None:
+    """A JSON value on each line, safe to print."""
+    check_text(output)
+    for line in output.split(b"\n")[:-1]:
+        json.loads(line, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+_CHECKS = {Format.TEXT: check_text, Format.CSV: check_text, Format.JSON: check_json, Format.JSONL: check_jsonl}
+_EXPORT_CHECKS: dict[ExportFormat, Callable[[bytes], None]] = {
+    ExportFormat.CHROME: check_json,
+    ExportFormat.SPEEDSCOPE: lambda output: json.loads(output, parse_constant=_refuse),
+    ExportFormat.FOLDED: check_text,
+    ExportFormat.CSV: check_text,
+    ExportFormat.JSONL: check_jsonl,
+}
+
+
+@cache
+def targets() -> tuple[Target, ...]:
+    """All of them, in a fixed order."""
+    text = {"format_": Format.TEXT}
+    found = [
+        Target(f"{name} {form}", name, {"format_": form}, _CHECKS[form])
+        for name in COMMANDS
+        if name not in OTHERS | {"export", "sql"}
+        for form in Format
+    ]
+    found += [
+        Target(f"export {form}", "export", {"format_": form, "out": "-"}, _EXPORT_CHECKS.get(form, lambda output: None))
+        for form in ExportFormat
+    ]
+    html = {"format_": ExportFormat.HTML, "out": "-"}
+    pprof = {"format_": ExportFormat.PPROF, "out": "-"}
+    found += [
+        Target("info --check", "info", text | {"check": True}, check_text),
+        Target("report --srcline", "report", text | {"srcline": True, "names": Names.SHORT}, check_text),
+        Target("report --overhead", "report", {"overhead": Overhead.SUBTRACT, "maximum": "1s"}, check_text, True),
+        Target("report filters", "report", {"filter_": ["main.*"], "hide": ["*a*"], "depth": 3}, check_text, True),
+        Target("report -C -r", "report", {"caller_filter": ["*"], "time_range": "10%~90%"}, check_text, True),
+        Target("report --where", "report", {"where": ["dur > 1us or caller =~ 'main.*'"]}, check_text),
+        Target("report -f", "report", {"format_": Format.CSV, "fields": "+goid", "sort": "dur_ns"}, check_text, True),
+        Target("stat --by", "stat", text | {"by": ["caller", "line"], "fields": "+errors,+stddev_ns"}, check_text),
+        Target("stat --by more", "stat", {"by": ["creator", "package", "state"], "srcline": True}, check_text),
+        Target("hist --by", "hist", {"by": ["depth"]}, check_text),
+        Target("hist --over", "hist", {"over": "time", "by": ["func"]}, check_text),
+        Target("goroutines -s", "goroutines", {"sort": "busy", "top": 3}, check_text),
+        Target("html --by", "export", html | {"by": "depth", "max_calls": 10}),
+        Target("pprof --by-goroutine", "export", pprof | {"by_goroutine": True}),
+    ]
+    return tuple(found)
