@@ -1,5 +1,6 @@
 """`funcrec record`: options to a RecordRequest."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -95,9 +96,15 @@ def command(
 
       funcrec record -u '*' ./svc 'main.(*API).Get' -p 1234  only what runs inside Get
     """
-    from funcrec.record.loop import Limits
-    from funcrec.record.session import RecordRequest, record
-    from funcrec.units import parse_duration_ns, parse_size_bytes
+    # Threads that libraries start as they load (numpy's linear algebra) must leave signals to the recorder's own loop:
+    # one that does not block them would take them in its stead, and end the recording in the middle.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
+    try:
+        from funcrec.record.loop import Limits
+        from funcrec.record.session import RecordRequest, record
+        from funcrec.units import parse_duration_ns, parse_size_bytes
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     arguments: list[str] | None = context.obj
     if launch and arguments is None:
