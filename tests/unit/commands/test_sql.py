@@ -25,7 +25,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Event(3_000, function_site(2, SiteRole.ENTRY), 64, goid=2, caller=1),
     ]
     sites = [CallSite(0x10, "main.main", 4, "/src/main.go", 7), CallSite(0x20, "main.a", 9, "/src/main.go", 12)]
-    lost = [LostRecord(0, 5_000, 6_000, 5)]
+    lost = [LostRecord(0, 10, 20, 5)]
     path = tmp_path_factory.mktemp("sql") / "it's a trace.zst"
     return write_trace(path, make_trace([events], call_sites=sites, lost=lost))
 
@@ -51,7 +51,7 @@ def test_every_table(trace: Path) -> None:
         {"goid": 2, "calls": 1, "busy_ns": 0, "ended": "open"},
     ]
     assert sql(trace, "select ring, kind, first_ns, last_ns, count from losses") == [
-        {"ring": 0, "kind": "events", "first_ns": 5_000, "last_ns": 6_000, "count": 5}
+        {"ring": 0, "kind": "events", "first_ns": 10, "last_ns": 20, "count": 5}
     ]
     assert sql(trace, "select role, count(*) as n from events group by role order by role") == [
         {"role": "entry", "n": 3},

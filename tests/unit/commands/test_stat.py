@@ -32,7 +32,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *call(0, 1000, None, 64, goid=2, caller=1),
         *call(2, 1500, None, 128, goid=2),
     ]
-    lost = [LostRecord(0, 5000, 5100, 7)]
+    lost = [LostRecord(0, 10, 20, 7)]
     events.sort(key=lambda event: event.time_ns)
     return write_trace(
         tmp_path_factory.mktemp("stat") / "trace.zst", make_trace([events], NAMES, call_sites=SITES, lost=lost)
