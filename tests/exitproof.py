@@ -61,7 +61,10 @@ def shadowed(executable: Executable, patterns: Sequence[str]) -> ProbePlan:
 def watch(
     binary: Path, plan: ProbePlan, executable: Executable, commands: Sequence[Sequence[str | Path]], **options: object
 ) -> Rows:
-    """Run commands with the plan armed in every process of the binary; return all events, in ring order."""
+    """Run commands with the plan armed in every process of the binary; return the events of theirs, in ring order.
+
+    Others may be running the same binary; what probes see of a program depends on when they come and go there.
+    """
     probes = Probes(
         executable.runtime_layout,
         max_sites=_MAX_PROBES,
@@ -71,13 +74,15 @@ def watch(
         chained=True,
     )
     try:
-        drain = Drain(probes.load())
+        sources = probes.load()
+        drain = Drain(sources)
         probes.install_chains(plan)
         drain.start()
         probes.attach(plan, str(binary), [], entry_only=False)
-        rows = []
+        rows, pids = [], []
         for command in commands:
             process = Popen(command, **options)  # type: ignore[call-overload]
+            pids.append(process.pid)
             deadline = time.monotonic() + _LIMIT_S
             while process.poll() is None:
                 assert time.monotonic() < deadline, "the program does not end"
@@ -87,8 +92,11 @@ def watch(
         probes.detach()
         drain.stop()
         rows += [batch.events for batch in drain.take()]
+        unread = int(sources.states["no_goroutine"].sum())
+        assert unread == 0, f"the goroutine of {unread} hits could not be read"
         assert drain.lost == 0, f"{drain.lost} events lost: the proof needs all of them"
-        return np.concatenate(rows)
+        found = np.concatenate(rows)
+        return found[np.isin(found["pid"], pids)]
     finally:
         probes.close()
 
