@@ -23,6 +23,10 @@ static __always_inline void tell_exit(struct goroutine_key *key, int root, u64 d
 	if (!gate_passes(key, ROLE_EXIT, root, depth, event->depth & EVENT_STACK_MASK, state))
 		return;
 #endif
+#if CONDITION
+	if (!condition_ends(event))
+		return;
+#endif
 #if DEFERRED
 	if (defer(ring, state, event, ROLE_EXIT))
 		return;
@@ -35,7 +39,7 @@ static __always_inline void tell_chained(struct pt_regs *ctx, u32 role, int root
 					 struct goroutine_key *key, u32 ring, struct ring_state *state,
 					 struct event *event)
 {
-	u64 bias = 0, pc, *origin;
+	u64 bias = 0, pc = 0, *origin;
 	struct chain *chain;
 	u32 from;
 
@@ -55,7 +59,13 @@ static __always_inline void tell_chained(struct pt_regs *ctx, u32 role, int root
 			return;
 		if (hop == 0)
 			bias = ctx->ip - *origin;
-		pc = user_word(sp) - bias;
+		if (bpf_probe_read_user(&pc, sizeof(pc), (void *)sp)) {
+			/* Of an exit that may be there nothing is known; the gap in the sequence says when. */
+			state->sequence++;
+			__sync_fetch_and_add(&state->lost_events, 1);
+			return;
+		}
+		pc -= bias;
 		chain = chains.lookup(&pc);
 		if (!chain)
 			return;

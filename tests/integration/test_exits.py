@@ -15,7 +15,7 @@ from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build, go_tool
 # Functions of the compiler itself and of its libraries; the runtime's run on the stacks of others at any time.
 COMPILER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
 # Packages that import nothing are compiled by a single command.
-PACKAGES = ["container/list", "unicode/utf8", "image/color"]
+PACKAGES = ["container/ring", "container/list", "unicode/utf8", "image/color"]
 
 
 def _prove_compiler(version: str, folder: Path, packages: Sequence[str]) -> exitproof.Proof:
