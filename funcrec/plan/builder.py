@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
+from funcrec.plan.collection import without_collection
 from funcrec.plan.exits import Candidate, Exits, cheap_exits
 from funcrec.plan.runtime_sites import Helper, runtime_helpers
 from funcrec.plan.selection import Selected, parse_patterns, select_functions
@@ -33,6 +34,7 @@ _OWN_CONVENTION = re.compile(
 )
 
 
+@without_collection()
 def build_plan(
     executable: Executable,
     patterns: Sequence[str],

@@ -4,6 +4,7 @@ A body exists only for code that decodes cleanly and whose jumps all lead to ins
 can be said of the paths to a RET.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from iced_x86 import Code, Decoder, FlowControl, Instruction, Mnemonic, OpKind, 
 WordsAt = Callable[[int, int], list[int]]
 
 _MAX_CASES = 1 << 12
-_NEXT = FlowControl.NEXT
+_JUMPS = re.compile(b"[^%c]" % FlowControl.NEXT).finditer
 _BRANCHES = (FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH)
 
 
@@ -54,9 +55,9 @@ def read_body(code: bytes, address: int, deferreturn: int, words_at: WordsAt) ->
     if deferreturn:
         body.heads.add(address + deferreturn)
     indirect = False
-    for position, flow in enumerate(flows):
-        if flow == _NEXT:
-            continue
+    for match in _JUMPS(bytes(flows)):  # most instructions only go on to the next
+        position = match.start()
+        flow = flows[position]
         if flow in _BRANCHES:
             target = instructions[position].near_branch_target
             if address <= target < body.end:
