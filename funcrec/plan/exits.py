@@ -3,12 +3,12 @@
 Works on whole selections, since a chain needs to know which callees are recorded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
-from funcrec.target.exits import ExitReader, FunctionExits
+from funcrec.target.exits import ExitReader, FunctionExits, alone
 from funcrec.target.tails import ALWAYS, Return, TailSite
 from funcrec.target.text import CodeSite, code_site
 
@@ -56,11 +56,12 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
         allowed: what may happen between a site and its RET.
     """
     reader = ExitReader(executable, allowed)
+    recorded = frozenset(candidate.function.address for candidate in candidates)
     exits: dict[int, FunctionExits] = {}
     for candidate in candidates:
         found = reader.read(candidate.function)
         if found is not None:
-            exits[candidate.function.address] = found
+            exits[candidate.function.address] = _bounded(found, recorded)
     kept = {candidate.function.address for candidate in candidates if candidate.keep_returns}
     chained = _chains({address: found for address, found in exits.items() if address not in kept}, exits)
     names = executable.functions.names
@@ -75,6 +76,23 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
         for address, found in exits.items()
     }
     return Exits(sites, frozenset(callee for callees in ending.values() for callee in callees), ending)
+
+
+def _bounded(found: FunctionExits, recorded: Set[int]) -> FunctionExits:
+    """Leave at the RET what would be hit once for every round of a loop that nothing recorded slows down.
+
+    A hit that fires no event costs as much as one that does, and a loop may run a million rounds before one return.
+    """
+    idle = {address for address, callees in found.loops.items() if not callees & recorded}
+    if not idle:
+        return found
+    returns = tuple(
+        alone(one.instruction, "a loop that calls nothing recorded")
+        if any(site.instruction.ip in idle for site in (*one.sites, *one.joins))
+        else one
+        for one in found.returns
+    )
+    return replace(found, returns=returns)
 
 
 def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:

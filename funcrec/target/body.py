@@ -39,6 +39,28 @@ class Body:
     returns: list[int] = field(default_factory=list)
     leaves: bool = False
 
+    def loop_around(self, address: int) -> tuple[int, int] | None:
+        """First and last address of the innermost loop that an instruction may be in, None outside of loops.
+
+        A loop is taken to reach from the target of a backward jump to the jump. Jumps to the entry restart the function
+        after its stack has grown.
+        """
+        ends = [
+            (target, max(self.instructions[position].ip for position in jumps))
+            for target, jumps in self.joins.items()
+            if self.address < target <= address
+        ]
+        around = [(first, last) for first, last in ends if last >= address]
+        return min(around, key=lambda loop: loop[1] - loop[0], default=None)
+
+    def calls_between(self, first: int, last: int) -> frozenset[int]:
+        """Entry addresses of the functions that are called directly from a range of addresses."""
+        return frozenset(
+            instruction.near_branch_target
+            for instruction, flow in zip(self.instructions, self.flows, strict=True)
+            if flow == FlowControl.CALL and first <= instruction.ip <= last
+        )
+
 
 def read_body(code: bytes, address: int, deferreturn: int, words_at: WordsAt) -> Body | None:
     """Decode a function; None when its paths cannot be known.

@@ -5,11 +5,12 @@ what pclntab says (pcsp). A RET about which they disagree is reported as known b
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from iced_x86 import Instruction
 
-from funcrec.target.body import read_body
+from funcrec.target.body import Body, read_body
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
 from funcrec.target.instructions import is_probeable
@@ -26,10 +27,13 @@ class FunctionExits:
     Attributes:
         returns: one for each RET, in order of address.
         returns_only: no jump leads, or may lead, out of the function: it ends at one of `returns`.
+        loops: address of a conditional jump that may be hit without a return, over and over -> the functions that are
+            called directly from the innermost loop that it is in.
     """
 
     returns: tuple[Return, ...]
     returns_only: bool
+    loops: Mapping[int, frozenset[int]]
 
 
 class ExitReader:
@@ -59,7 +63,8 @@ class ExitReader:
         if body is None:
             return None
         found = (self._tails.read(body, code, position) for position in body.returns)
-        return FunctionExits(tuple(self._checked(one, code, function.address) for one in found), not body.leaves)
+        returns = tuple(self._checked(one, code, function.address) for one in found)
+        return FunctionExits(returns, not body.leaves, _loops(body, returns))
 
     def _words_at(self, address: int, count: int) -> list[int]:
         words: list[int] = self._executable.words_at(address, count).tolist()
@@ -68,13 +73,24 @@ class ExitReader:
     def _checked(self, found: Return, code: bytes, address: int) -> Return:
         """The same when pcsp agrees with every offset, else one that has nothing but the RET."""
         if found.head is not None and not is_probeable(code[found.head.instruction.ip - address :]):
-            return _alone(found.instruction, "an instruction that takes no probe")
+            return alone(found.instruction, "an instruction that takes no probe")
         sites = (*found.sites, *found.joins) if found.head is None else (*found.sites, *found.joins, found.head)
         for site in sites:
             if self._executable.frame_size(site.instruction.ip) != site.sp_delta:
-                return _alone(found.instruction, "code whose stack offsets are in doubt")
+                return alone(found.instruction, "code whose stack offsets are in doubt")
         return found
 
 
-def _alone(ret: Instruction, why: str) -> Return:
+def _loops(body: Body, returns: Iterable[Return]) -> dict[int, frozenset[int]]:
+    found = {}
+    for one in returns:
+        for site in (*one.sites, *one.joins):
+            loop = body.loop_around(site.instruction.ip) if site.edge != ALWAYS else None
+            if loop is not None:
+                found[site.instruction.ip] = body.calls_between(*loop)
+    return found
+
+
+def alone(ret: Instruction, why: str) -> Return:
+    """A return that is seen at the RET itself."""
     return Return(ret, (), TailSite(ret, ALWAYS, 0, Rule.REGISTERS), why=why)

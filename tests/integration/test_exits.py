@@ -52,7 +52,21 @@ def test_every_exit_of_every_compiler_is_followed_by_its_ret(version: str, tmp_p
 
 TAILS = [
     f"main.{name}"
-    for name in ("leaf", "store", "divide", "first", "touch", "after", "above", "thenQuiet", "deep", "tries", "round")
+    for name in (
+        "leaf",
+        "store",
+        "divide",
+        "first",
+        "touch",
+        "after",
+        "above",
+        "thenQuiet",
+        "search",
+        "searchBy",
+        "deep",
+        "tries",
+        "round",
+    )
 ]
 
 

@@ -114,6 +114,30 @@ func deep(levels int, n *node) int {
 	return deep(levels-1, n) + pad[levels&63]
 }
 
+// search leaves from a loop that calls nothing.
+//
+//go:noinline
+func search(values []int, wanted int) int {
+	for i, value := range values {
+		if value == wanted {
+			return i
+		}
+	}
+	return -1
+}
+
+// searchBy leaves from a loop that calls touch.
+//
+//go:noinline
+func searchBy(values []int, wanted int) int {
+	for i, value := range values {
+		if touch(value) == wanted {
+			return i
+		}
+	}
+	return -1
+}
+
 // tries calls f and reports whether it panicked.
 //
 //go:noinline
@@ -143,6 +167,8 @@ func round(good *node) (faults int) {
 		func() { above(nil) },
 		func() { thenQuiet(good) },
 		func() { thenQuiet(nil) },
+		func() { search([]int{1, 2, 3}, 3) },
+		func() { searchBy([]int{1, 2, 3}, 9) },
 		func() { deep(40, good) },
 		func() { deep(40, nil) },
 	} {

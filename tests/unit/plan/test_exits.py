@@ -70,6 +70,14 @@ def test_nothing_may_fault_where_no_exit_can_be_taken_back(tails: Executable) ->
     assert SiteKind.STEPPED in exits(found, "main.leaf")
 
 
+def test_loops_that_call_nothing_recorded_have_no_site(tails: Executable) -> None:
+    found = plan(tails, "main.search", "main.searchBy", "main.touch")
+    assert exits(found, "main.search") == {SiteKind.STEPPED}
+    assert any("loop" in site.why for site in of(found, "main.search"))
+    assert exits(found, "main.searchBy") == {SiteKind.EMULATED}
+    assert exits(plan(tails, "main.searchBy"), "main.searchBy") == {SiteKind.STEPPED}
+
+
 def test_cascades_are_short(tails: Executable) -> None:
     """Follow every chain downwards: none is a cycle, none longer than allowed."""
     found = plan(tails, "*")
