@@ -1,5 +1,6 @@
 """`funcrec record`: options to a RecordRequest."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import typer
 
 from funcrec.errors import UsageError
 from funcrec.plan.sites import ExitMode
+
+_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def command(
@@ -96,8 +99,11 @@ def command(
 
       funcrec record -u '*' ./svc 'main.(*API).Get' -p 1234  only what runs inside Get
     """
-    # Threads that libraries start as they load (numpy's linear algebra) must leave signals to the recorder's own loop:
-    # one that does not block them would take them in its stead, and end the recording in the middle.
+    # Threads that libraries start as they load would take signals in the stead of the recorder's own loop, and end the
+    # recording in the middle; and they would keep the privilege that it gives back. So numpy is to start none, and
+    # those of others block all signals.
+    threads = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"
     before = signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
     try:
         from funcrec.record.loop import Limits
@@ -105,6 +111,10 @@ def command(
         from funcrec.units import parse_duration_ns, parse_size_bytes
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if threads is None:
+            del os.environ[_THREADS]  # a launched program has the environment that we have
+        else:
+            os.environ[_THREADS] = threads
 
     arguments: list[str] | None = context.obj
     if launch and arguments is None:

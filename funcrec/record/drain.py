@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from funcrec.record.captures import Captures, ValueRing
 from funcrec.record.losses import LossLedger
+from funcrec.record.privilege import drop_capabilities
 from funcrec.record.rings import FACT_ROW, Ring, Rows
 from funcrec.trace.records import LostRecord
 
@@ -64,6 +65,7 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self._failure: BaseException | None = None
         self._taken = 0
+        self._shedding = False
         self._values_lost = np.zeros(len(sources.states), dtype=np.int64)
         self._values_counted_ns = time.monotonic_ns()
         self.queued = 0
@@ -80,6 +82,10 @@ class Drain:
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+
+    def shed_privilege(self) -> None:
+        """Let the thread give back its capabilities; not before the whole process has become who it is to be."""
+        self._shedding = True
 
     def take(self) -> list[Batch]:
         """Return all batches that wait."""
@@ -110,8 +116,11 @@ class Drain:
 
     def _run(self) -> None:
         try:
-            last = time.monotonic()
+            last, shed = time.monotonic(), False
             while not self._stop.wait(_PERIOD_S):
+                if self._shedding and not shed:
+                    drop_capabilities()
+                    shed = True
                 if self.queued - self._taken < _MAX_QUEUED_EVENTS:
                     self._round(final=False)
                 now = time.monotonic()

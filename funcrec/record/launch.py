@@ -19,11 +19,13 @@ _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a launched program runs as."""
+    """Who a launched program runs as; name and home are "" for a uid that no user has."""
 
     uid: int
     gid: int
     groups: tuple[int, ...]
+    name: str = ""
+    home: str = ""
 
 
 def sudo_caller() -> Identity | None:
@@ -36,10 +38,26 @@ def sudo_caller() -> Identity | None:
     if os.geteuid() != 0 or uid == 0:
         return None
     try:
-        name = pwd.getpwuid(uid).pw_name
+        user = pwd.getpwuid(uid)
     except KeyError:
         return Identity(uid, gid, (gid,))
-    return Identity(uid, gid, tuple(os.getgrouplist(name, gid)))
+    return Identity(uid, gid, tuple(os.getgrouplist(user.pw_name, gid)), user.pw_name, user.pw_dir)
+
+
+def environment_of(identity: Identity | None) -> dict[str, str]:
+    """Our environment for a program that runs as somebody else: as sudo itself would have it for that user.
+
+    sudo has reset it for root. HOME, USER and LOGNAME become the user's again, and nothing says that sudo is at work:
+    the program is not privileged and must not believe it is.
+    """
+    if identity is None:
+        return dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SUDO_")}
+    if identity.name:
+        environment |= {"HOME": identity.home, "USER": identity.name, "LOGNAME": identity.name}
+        if "MAIL" in environment:
+            environment["MAIL"] = f"/var/mail/{identity.name}"
+    return environment
 
 
 class LaunchedProgram:
@@ -121,6 +139,7 @@ def _become(binary: str, arguments: list[str], identity: Identity | None, go_rea
             signal.SIGXFSZ,
         ):  # Python's own dispositions are not the program's
             signal.signal(number, signal.SIG_DFL)
+        environment = environment_of(identity)
         # A Ctrl-C during set-up ends the recorder, and with it this wait.
         if os.read(go_read, 1) != b"g":
             os._exit(127)
@@ -128,7 +147,7 @@ def _become(binary: str, arguments: list[str], identity: Identity | None, go_rea
             os.setgroups(identity.groups)
             os.setgid(identity.gid)
             os.setuid(identity.uid)
-        os.execv(binary, [binary, *arguments])
+        os.execve(binary, [binary, *arguments], environment)
     except OSError as error:
         os.write(error_write, str(error.errno or errno.EIO).encode())
     finally:

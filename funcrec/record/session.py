@@ -21,6 +21,7 @@ from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import ENDING_SIGNALS, Limits, Loop
 from funcrec.record.output import create_output
+from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
 from funcrec.record.processes import check_runs, identity_of
 from funcrec.record.progress import Progress
@@ -219,6 +220,8 @@ class _Session:
             if self._program is not None:
                 self._program.start()
                 loop.see(self._program.pid)
+            self._shed_privilege()
+            drain.shed_privilege()
             reason = loop.run()
             probes.detach()
         finally:
@@ -244,6 +247,19 @@ class _Session:
             lost=drain.lost,
             written=writer.bytes_written,
         )
+
+    def _shed_privilege(self) -> None:
+        """Keep what the rest of this recording may need, and no more."""
+        request, program = self._request, self._program
+        caller = None if request.keep_user else sudo_caller()
+        keep: set[Capability] = set()
+        if request.max_overhead is not None:
+            keep |= {Capability.BPF, Capability.PERFMON}
+        if program is None:
+            keep.add(Capability.SYS_PTRACE)
+        elif caller is None:
+            keep.add(Capability.KILL)
+        shed(keep, caller)
 
     def _header(self, costs: dict[str, float]) -> Header:
         system = os.uname()

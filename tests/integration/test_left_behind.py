@@ -33,7 +33,7 @@ def test_ctrl_c_twice_ends_the_recording_and_not_the_program(start_recording: St
     assert recording.process.stdin is not None
     assert recording.process.stdout.readline() == "ready\n"
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children").read_text().split()
-    (program,) = [int(pid) for pid in children if os.readlink(f"/proc/{pid}/exe") == str(hot())]
+    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot())]
     try:
         recording.interrupt()
         wait_until(lambda: not _signals_pending(recording.process.pid), "the first is answered")
@@ -56,7 +56,7 @@ def test_a_launched_program_outlives_its_recorder(start_recording: Starter) -> N
     assert recording.process.stdin is not None
     assert recording.process.stdout.readline() == "ready\n"
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children").read_text().split()
-    (program,) = [int(pid) for pid in children if os.readlink(f"/proc/{pid}/exe") == str(hot())]
+    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot())]
     recording.interrupt(signal.SIGKILL)
     wait_until(lambda: not probes(program, hot()), "the probes are gone")
     recording.process.stdin.write("go\n")
