@@ -47,6 +47,7 @@ class Loop:
         *,
         scope: Scope,
         list_pid: Callable[[int], None],
+        unlist_pid: Callable[[int], None],
         translator: Translator,
         drain: Drain,
         writer: TraceWriter,
@@ -56,6 +57,7 @@ class Loop:
     ) -> None:
         self._scope = scope
         self._list_pid = list_pid
+        self._unlist_pid = unlist_pid
         self._translator = translator
         self._drain = drain
         self._writer = writer
@@ -64,7 +66,6 @@ class Loop:
         self._watch = watch
         self._guarded = ""
         self._processes = ProcessTable()
-        self._strangers: set[int] = set()
         self._captures = CaptureStore()
         self._pending: list[Batch] = []
         self._pending_events = 0
@@ -133,6 +134,7 @@ class Loop:
             self._writer.processes(ended)
             for record in ended:
                 self._scope.forget(record.pid)
+        self._scope.retire(self._unlist_pid)
         if time.monotonic() - self._clocked >= _CLOCK_S:
             self._clocked = time.monotonic()
             self._writer.clock(read_clocks())
@@ -175,13 +177,10 @@ class Loop:
             if self._scope.admits(pid, self._list_pid):
                 record = self._processes.see(pid, int(rows["time_ns"][at]))
                 fresh += [record] if record is not None else []
-            else:
-                self._strangers.add(pid)
         if fresh:
             self._writer.processes(fresh)
 
     def _admitted(self, rows: Rows) -> Rows:
         """Leave out strangers."""
-        for pid in self._strangers:
-            rows = rows[rows["pid"] != pid]
-        return rows
+        strangers = self._scope.strangers
+        return rows[~np.isin(rows["pid"], strangers)] if strangers else rows

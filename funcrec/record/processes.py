@@ -11,6 +11,8 @@ from pathlib import Path
 from funcrec.errors import TargetError
 from funcrec.trace.records import ProcessRecord
 
+_LATE_NS = 10_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
@@ -90,10 +92,12 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._alive: dict[int, tuple[ProcessRecord, int]] = {}
+        self._ended: dict[int, int] = {}  # pid -> when, of the last few seconds
 
     def see(self, pid: int, now_ns: int) -> ProcessRecord | None:
         """Note a process; returns its record when it is new."""
-        if pid in self._alive:
+        # Its last events may come when it is known to have ended.
+        if pid in self._alive or now_ns <= self._ended.get(pid, -1):
             return None
         record = ProcessRecord(
             pid=pid, start_ns=now_ns, parent_pid=parent_of(pid), exe=_exe(pid), command=_command(pid)
@@ -107,10 +111,12 @@ class ProcessTable:
 
     def ended(self, now_ns: int) -> list[ProcessRecord]:
         """Return the records of processes that have ended since the last call."""
+        self._ended = {pid: end_ns for pid, end_ns in self._ended.items() if now_ns - end_ns < _LATE_NS}
         gone = [pid for pid, (_, handle) in self._alive.items() if not _lives(pid, handle)]
         records = []
         for pid in gone:
             record, handle = self._alive.pop(pid)
+            self._ended[pid] = now_ns
             if handle >= 0:
                 os.close(handle)
             records.append(

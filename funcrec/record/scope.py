@@ -24,6 +24,7 @@ class Scope:
         self._identity = identity
         self._program = program
         self._known: dict[int, bool] = {}
+        self._gone: set[int] = set()
         self.pids = list(pids)
         self.exit_status = -1
         self._signals = 0
@@ -58,6 +59,19 @@ class Scope:
     def forget(self, pid: int) -> None:
         """The process is gone: its number may be given to another one."""
         self._known.pop(pid, None)
+
+    @property
+    def strangers(self) -> list[int]:
+        """Processes of the file that are not recorded, of those that still live or ended a moment ago."""
+        return [pid for pid, admitted in self._known.items() if not admitted]
+
+    def retire(self, unlist_pid: Callable[[int], None]) -> None:
+        """Forget strangers that have ended: called every second, it takes two calls, until their last events are in."""
+        gone = {pid for pid in self.strangers if not os.path.exists(f"/proc/{pid}")}
+        for pid in gone & self._gone:
+            unlist_pid(pid)
+            self.forget(pid)
+        self._gone = gone
 
     def over(self) -> str:
         """Why the recording is over as far as the processes go; "" while it is not."""

@@ -202,6 +202,7 @@ class _Session:
         loop = Loop(
             scope=self._scope,
             list_pid=probes.list_pid,
+            unlist_pid=probes.unlist_pid,
             translator=translator,
             drain=drain,
             writer=writer,
