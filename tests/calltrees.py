@@ -120,7 +120,7 @@ def function_site(function: int, role: SiteRole) -> int:
 
 
 def standard_sites(functions: int) -> tuple[list[SiteRecord], dict[SiteRole, int]]:
-    """Three sites for each function, one per state event, one for faults in each function; the numbers of state sites."""
+    """Three sites for each function, one per state event, one for faults in each; the numbers of state sites."""
     sites = [
         SiteRecord(f, 0x1000 + 64 * f + 8 * n, role, False) for f in range(functions) for n, role in enumerate(ROLES)
     ]
