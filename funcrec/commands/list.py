@@ -78,6 +78,7 @@ def command(
         max_probes=limit,
         exits=exits,
         takes_back=not roots,
+        adaptive=True,
     )
     signatures = Signatures(executable)
     plan_values(executable, plan, signatures=signatures)  # a value that does not exist is an error here too

@@ -27,7 +27,15 @@ from funcrec.target.text import CodeSite, FunctionCode
 
 DEFAULT_MAX_PROBES = 150_000
 
-_ROLES = {"entry": Role.ENTRY, "exit": Role.EXIT, "point": Role.POINT, "chain": Role.EXIT, "twin": Role.EXIT}
+_ROLES = {
+    "entry": Role.ENTRY,
+    "exit": Role.EXIT,
+    "point": Role.POINT,
+    "chain": Role.EXIT,
+    "twin": Role.EXIT,
+    "spare": Role.EXIT,
+    "yielding": Role.EXIT,
+}
 # Entered in the middle, left without RET, or called with registers arranged in their own way.
 _OWN_CONVENTION = re.compile(
     r"(?:runtime\.)?(?:gogo|mcall|duffzero|duffcopy|gcWriteBarrier\w*|morestack\w*|systemstack\w*|asyncPreempt|sigtramp\w*)"
@@ -47,6 +55,7 @@ def build_plan(
     results: bool = False,
     exits: ExitMode = ExitMode.RET,
     takes_back: bool = False,
+    adaptive: bool = False,
 ) -> ProbePlan:
     """Decide what to probe.
 
@@ -60,6 +69,7 @@ def build_plan(
         arguments: arguments of every function are wanted (-A); a pattern can ask for those of its own functions.
         results: results of every function are wanted (-R).
         exits: where exits are observed.
+        adaptive: cheap exits that turn out to be dear can be given up while recording.
         takes_back: an exit that was told may be taken back later: nothing in the kernel depends on it.
 
     Raises:
@@ -103,7 +113,7 @@ def build_plan(
     chosen = Exits([candidate.sites for candidate in candidates], frozenset())
     if exits == ExitMode.AUTO:
         retracted = any(helper.role == Role.FAULT for helper in helpers)
-        chosen = cheap_exits(executable, candidates, Rule.MEMORY if retracted else Rule.FRAME)
+        chosen = cheap_exits(executable, candidates, Rule.MEMORY if retracted else Rule.FRAME, adaptive=adaptive)
     count = sum(len(sites) for sites in chosen.sites)
     if count > max_probes:
         raise UsageError(
@@ -190,6 +200,8 @@ def _site(executable: Executable, function: int, site: CodeSite, role: Role | No
         instruction=site.instruction,
         why=site.why,
         arguments_intact=site.arguments_intact,
+        spare=site.role == "spare",
+        yields=site.role == "yielding",
     )
 
 

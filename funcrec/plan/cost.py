@@ -27,7 +27,7 @@ def estimate_cost(plan: ProbePlan) -> CallCost:
     visible = {number for number, function in enumerate(plan.functions) if not function.hidden}
     exits: dict[int, list[SiteKind]] = {}
     for site in plan.sites:
-        if site.function not in visible:
+        if site.function not in visible or site.spare:
             continue
         if site.role == Role.EXIT:
             exits.setdefault(site.function, []).append(site.kind)

@@ -47,13 +47,14 @@ class Exits:
     ended_by: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
-def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule) -> Exits:
+def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule, *, adaptive: bool) -> Exits:
     """Replace RETs by cheaper sites wherever every return is proven to be seen exactly once.
 
     Args:
         executable: the program.
         candidates: all functions to be recorded.
         allowed: what may happen between a site and its RET.
+        adaptive: sites that turn out to be hit in vain too often can be given up for the RETs, which are spare then.
     """
     reader = ExitReader(executable, allowed)
     recorded = frozenset(candidate.function.address for candidate in candidates)
@@ -61,13 +62,14 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
     for candidate in candidates:
         found = reader.read(candidate.function)
         if found is not None:
-            exits[candidate.function.address] = _bounded(found, recorded)
+            exits[candidate.function.address] = _bounded(found, recorded, adaptive=adaptive)
     kept = {candidate.function.address for candidate in candidates if candidate.keep_returns}
     chained = _chains({address: found for address, found in exits.items() if address not in kept}, exits)
     names = executable.functions.names
     described = {address: names[int(executable.functions.addresses.searchsorted(address))] for address in exits}
     sites = [
-        tuple(_sites(candidate, exits.get(candidate.function.address), chained, described)) for candidate in candidates
+        tuple(_sites(candidate, exits.get(candidate.function.address), chained, described, adaptive=adaptive))
+        for candidate in candidates
     ]
     ending = {
         address: tuple(
@@ -78,21 +80,24 @@ def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed
     return Exits(sites, frozenset(callee for callees in ending.values() for callee in callees), ending)
 
 
-def _bounded(found: FunctionExits, recorded: Set[int]) -> FunctionExits:
+def _bounded(found: FunctionExits, recorded: Set[int], *, adaptive: bool) -> FunctionExits:
     """Leave at the RET what would be hit once for every round of a loop that nothing recorded slows down.
 
     A hit that fires no event costs as much as one that does, and a loop may run a million rounds before one return.
+    Where sites can yield to the RET later, which those beside a chain cannot, any call in the loop will do.
     """
-    idle = {address for address, callees in found.loops.items() if not callees & recorded}
-    if not idle:
-        return found
-    returns = tuple(
-        alone(one.instruction, "a loop that calls nothing recorded")
-        if any(site.instruction.ip in idle for site in (*one.sites, *one.joins))
-        else one
-        for one in found.returns
-    )
-    return replace(found, returns=returns)
+
+    def is_idle(site: TailSite, *, strict: bool) -> bool:
+        callees = found.loops.get(site.instruction.ip)
+        return callees is not None and not (callees & recorded if strict else callees)
+
+    def bounded(one: Return) -> Return:
+        strict = not adaptive or one.callee in recorded
+        if not any(is_idle(site, strict=strict) for site in (*one.sites, *one.joins)):
+            return one
+        return alone(one.instruction, "a loop that calls nothing recorded" if strict else "a loop that calls nothing")
+
+    return replace(found, returns=tuple(map(bounded, found.returns))) if found.loops else found
 
 
 def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:
@@ -141,7 +146,7 @@ def _settle(start: int, wanted: Mapping[int, list[tuple[int, int]]], length: dic
 
 
 def _sites(
-    candidate: Candidate, exits: FunctionExits | None, chained: set[int], names: Mapping[int, str]
+    candidate: Candidate, exits: FunctionExits | None, chained: set[int], names: Mapping[int, str], *, adaptive: bool
 ) -> list[CodeSite]:
     if exits is None or candidate.keep_returns or all(site.role != "exit" for site in candidate.sites):
         why = "return; results are read there" if candidate.keep_returns else "return; paths to it are not known"
@@ -157,12 +162,41 @@ def _sites(
                 tail, why = TailSite(tail.instruction, tail.edge | before[0].edge, tail.sp_delta, rule), before[1]
             seen[tail.instruction.ip] = (tail, why)
     for one in exits.returns:
-        if one.head is not None and one.head.instruction.ip in chained:
+        if one.head is not None and _is_chained(one, chained):
             why = f"the exit of {names[one.callee]} ends it too"
             others.append(code_site(one.head.instruction, "chain", ALWAYS, one.head.sp_delta, why))
     merged = _merge_entry(entry, seen.pop(entry.address, None))
-    others += [code_site(tail.instruction, "exit", tail.edge, tail.sp_delta, why) for tail, why in seen.values()]
-    return [*merged, *sorted(others, key=lambda site: site.address)]
+    spares = _spares(exits, chained, [tail for tail, _ in seen.values()]) if adaptive and len(merged) == 1 else []
+    stay = _staying(exits, chained) if spares else seen.keys()
+    for tail, why in seen.values():
+        role = "exit" if tail.instruction.ip in stay else "yielding"
+        others.append(code_site(tail.instruction, role, tail.edge, tail.sp_delta, why))
+    return [*merged, *sorted([*others, *spares], key=lambda site: site.address)]
+
+
+def _spares(exits: FunctionExits, chained: Set[int], seen: Sequence[TailSite]) -> list[CodeSite]:
+    """RETs that can take over from sites that are hit in vain; none where there is no such site."""
+    stay = _staying(exits, chained)
+    if all(site.edge == ALWAYS or site.instruction.ip in stay for site in seen):
+        return []
+    why = "return; takes over when the sites before it turn out to cost more"
+    return [
+        code_site(one.instruction, "spare", ALWAYS, 0, why)
+        for one in exits.returns
+        if one.instruction.ip not in stay and not _is_chained(one, chained)
+    ]
+
+
+def _staying(exits: FunctionExits, chained: Set[int]) -> set[int]:
+    """Sites that no RET can take over from: those beside a chain, and the RETs."""
+    stay = {
+        site.instruction.ip for one in exits.returns if _is_chained(one, chained) for site in (*one.sites, *one.joins)
+    }
+    return stay | {one.instruction.ip for one in exits.returns if not one.sites and not _is_chained(one, chained)}
+
+
+def _is_chained(one: Return, chained: Set[int]) -> bool:
+    return one.head is not None and one.head.instruction.ip in chained
 
 
 def _seen(one: Return, chained: set[int], entry: CodeSite) -> Iterator[tuple[TailSite, str]]:

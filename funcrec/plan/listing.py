@@ -14,7 +14,8 @@ def function_rows(plan: ProbePlan) -> list[dict[str, Any]]:
     """
     by_function: dict[int, list[ProbeSite]] = {}
     for site in plan.sites:
-        by_function.setdefault(site.function, []).append(site)
+        if not site.spare:
+            by_function.setdefault(site.function, []).append(site)
     return [
         _row(plan, function, by_function.get(number, []))
         for number, function in enumerate(plan.functions)

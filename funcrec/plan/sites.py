@@ -64,6 +64,8 @@ class ProbeSite:
         instruction: disassembly text, for `list -v`.
         why: why this instruction was chosen, for `list -v`.
         arguments_intact: False at an entry or point where registers of arguments may have changed since the entry.
+        spare: not armed at first: a RET that takes over when the cheap exits of its function turn out to be dear.
+        yields: given up when the spare RETs of its function take over.
     """
 
     function: int
@@ -77,6 +79,8 @@ class ProbeSite:
     instruction: str = ""
     why: str = ""
     arguments_intact: bool = True
+    spare: bool = False
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)

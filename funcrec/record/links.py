@@ -44,15 +44,20 @@ class Links:
         self._stages: list[_Stage] = []
         self._epoch = 0
 
-    def arm(self, sites: list[int], offsets: list[int], cookies: list[int]) -> None:
+    def arm(self, sites: list[int], offsets: list[int], cookies: list[int], *, outlives: bool = False) -> None:
         """Attach one more stage.
+
+        Args:
+            sites, offsets, cookies: one of each per probe.
+            outlives: `close` disarms it after all that are armed now.
 
         Raises:
             FuncrecError: see `attach_multi`; links that were made stay until `close`.
         """
         if sites:
-            self._stages.append(_Stage(sites, offsets, cookies))
-            self._attach(self._stages[-1])
+            stage = _Stage(sites, offsets, cookies)
+            self._stages.insert(0 if outlives else len(self._stages), stage)
+            self._attach(stage)
 
     def drop(self, sites: Collection[int]) -> None:
         """Go on without some sites; no hit of the others is missed or comes twice.

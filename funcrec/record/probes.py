@@ -150,13 +150,23 @@ class Probes:
             numbered = [
                 (number, site)
                 for number, site in enumerate(plan.sites)
-                if site.role in roles and site.kind != SiteKind.CHAINED
+                if site.role in roles and site.kind != SiteKind.CHAINED and not site.spare
             ]
-            self._links.arm(
-                [number for number, _ in numbered],
-                [site.offset for _, site in numbered],
-                [self._cookie(plan, number, site) for number, site in numbered],
-            )
+            self._arm(plan, [number for number, _ in numbered])
+
+    def _arm(self, plan: ProbePlan, numbers: list[int], *, outlives: bool = False) -> None:
+        if self._links is not None:
+            offsets = [plan.sites[number].offset for number in numbers]
+            cookies = [self._cookie(plan, number, plan.sites[number]) for number in numbers]
+            self._links.arm(numbers, offsets, cookies, outlives=outlives)
+
+    def swap(self, plan: ProbePlan, armed: Sequence[int], dropped: Sequence[int]) -> None:
+        """See some exits elsewhere from now on.
+
+        While both are armed a call ends twice: whoever pairs entries with exits ignores the second.
+        """
+        self._arm(plan, list(armed), outlives=True)
+        self.drop(dropped)
 
     def _cookie(self, plan: ProbePlan, number: int, site: ProbeSite) -> int:
         return cookie(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.plan.sites import ProbePlan
+from funcrec.record.adapt import Adaptation
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.trace.records import NoteRecord
@@ -23,11 +25,22 @@ class Watch:
     Args:
         probes: armed.
         drain: of its rings.
-        sites: number of sites in the plan.
+        plan: what is probed.
         guard: None: the cost is counted, and nothing is done about it.
+        adaptation: judges the exits of `plan`, None: they stay where they are.
     """
 
-    def __init__(self, probes: "Probes", drain: Drain, sites: int, guard: Guard | None) -> None:
+    def __init__(
+        self,
+        probes: "Probes",
+        drain: Drain,
+        plan: ProbePlan,
+        guard: Guard | None,
+        adaptation: Adaptation | None = None,
+    ) -> None:
+        sites = len(plan.sites)
+        self._plan = plan
+        self._adaptation = adaptation
         self._probes = probes
         self._drain = drain
         self._guard = guard
@@ -43,6 +56,23 @@ class Watch:
         self._events += counts
         if self._guard is not None:
             self._guard.saw(counts)
+
+    def adapt(self) -> NoteRecord | None:
+        """Give up exit sites that have turned out to be dearer than RETs; return what to write into the trace.
+
+        Raises:
+            FuncrecError: the kernel refuses; what was armed still is.
+        """
+        if self._adaptation is None:
+            return None
+        swap = self._adaptation.judge(self._events, self._probes.idle_hits(len(self._events)))
+        if swap is None:
+            return None
+        self._probes.swap(self._plan, swap.armed, swap.dropped)
+        names = [self._plan.functions[number].name for number in swap.functions[:3]]
+        more = f" and {len(swap.functions) - 3} more" if len(swap.functions) > 3 else ""
+        text = f"exits of {', '.join(names)}{more} are seen at their RETs now: that is cheaper"
+        return NoteRecord(time.monotonic_ns(), "exits", text)
 
     def look(self) -> tuple[NoteRecord | None, bool]:
         """Act on the cost since the last look.

@@ -14,6 +14,7 @@ WordsAt = Callable[[int, int], list[int]]
 
 _MAX_CASES = 1 << 12
 _JUMPS = re.compile(b"[^%c]" % FlowControl.NEXT).finditer
+_CALLS = (FlowControl.CALL, FlowControl.INDIRECT_CALL)
 _BRANCHES = (FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH)
 
 
@@ -54,11 +55,11 @@ class Body:
         return min(around, key=lambda loop: loop[1] - loop[0], default=None)
 
     def calls_between(self, first: int, last: int) -> frozenset[int]:
-        """Entry addresses of the functions that are called directly from a range of addresses."""
+        """Entry addresses of the functions that are called from a range of addresses; 0 for indirect calls."""
         return frozenset(
-            instruction.near_branch_target
+            instruction.near_branch_target if flow == FlowControl.CALL else 0
             for instruction, flow in zip(self.instructions, self.flows, strict=True)
-            if flow == FlowControl.CALL and first <= instruction.ip <= last
+            if flow in _CALLS and first <= instruction.ip <= last
         )
 
 

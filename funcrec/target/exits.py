@@ -28,7 +28,7 @@ class FunctionExits:
         returns: one for each RET, in order of address.
         returns_only: no jump leads, or may lead, out of the function: it ends at one of `returns`.
         loops: address of a conditional jump that may be hit without a return, over and over -> the functions that are
-            called directly from the innermost loop that it is in.
+            called from the innermost loop that it is in, 0 for indirect calls.
     """
 
     returns: tuple[Return, ...]

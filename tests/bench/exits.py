@@ -72,7 +72,9 @@ def _recording(executable: Executable, plan: ProbePlan) -> Iterator[None]:
 def _plans(executable: Executable, patterns: Sequence[str]) -> tuple[ProbePlan, ProbePlan]:
     """The plan with RETs and the one with cheap exits."""
     plain = build_plan(executable, patterns, max_probes=_MAX_PROBES)
-    return plain, build_plan(executable, patterns, max_probes=_MAX_PROBES, exits=ExitMode.AUTO, takes_back=True)
+    return plain, build_plan(
+        executable, patterns, max_probes=_MAX_PROBES, exits=ExitMode.AUTO, takes_back=True, adaptive=True
+    )
 
 
 def _configurations(executable: Executable, patterns: Sequence[str]) -> Configurations:

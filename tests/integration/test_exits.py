@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from funcrec.target.executable import Executable
+from funcrec.trace.reader import TraceReader
+from funcrec.trace.records import SiteRole
 from tests import exitproof
 from tests.conftest import RecordedTrace, Recorder
 from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build, go_tool
@@ -79,6 +81,22 @@ def _shape(trace: RecordedTrace) -> list[tuple[object, ...]]:
         row = (call["func"], call["state"], call["depth"], parent, call["caller"], call["caller_offset"])
         rows.setdefault(call["goid"], []).append(row)
     return sorted(rows.values(), key=repr)
+
+
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("options", [[], ["--min", "1ns"]])
+def test_sites_that_are_hit_in_vain_give_way_to_rets(record: Recorder, options: list[str]) -> None:
+    program = go_build(PROGRAMS / "tails")
+    trace = record(program, ["main.searchSilently", "main.long", "main.touch"], launch_args=["long"], options=options)
+    assert trace.status == 0
+    states = Counter((call["func"], call["state"]) for call in trace.calls)
+    assert states == {("main.searchSilently", "returned"): 300, ("main.long", "returned"): 1}
+    reader = TraceReader(trace.path)
+    assert [note.what for note in reader.notes] == ["exits"]
+    hits = reader.closing.site_hits if reader.closing else {}
+    stepped = [n for n, site in enumerate(reader.sites) if site.role == SiteRole.EXIT and site.stepped and hits.get(n)]
+    assert stepped, "the RET took over"
+    assert max(hits.values()) < 300 * 150_000
 
 
 @pytest.mark.usefixtures("require_bpf")

@@ -41,7 +41,8 @@ def capabilities(status: dict[str, str]) -> set[int]:
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
-        ([], {Capability.SYS_PTRACE}),
+        (["--exits", "ret"], {Capability.SYS_PTRACE}),
+        ([], {Capability.SYS_PTRACE, Capability.BPF, Capability.PERFMON}),
         (["--max-overhead", "25%"], {Capability.SYS_PTRACE, Capability.BPF, Capability.PERFMON}),
     ],
 )

@@ -138,6 +138,32 @@ func searchBy(values []int, wanted int) int {
 	return -1
 }
 
+// searchSilently leaves from a loop that calls a function which is not recorded.
+//
+//go:noinline
+func searchSilently(values []int, wanted int) int {
+	for i, value := range values {
+		if double(value) == wanted {
+			return i
+		}
+	}
+	return -1
+}
+
+//go:noinline
+func double(n int) int { return 2 * n }
+
+// long searches so long that it pays to watch for the RET instead.
+func long(times int) {
+	values := make([]int, 200_000)
+	for i := 0; i < times; i++ {
+		values[len(values)-1-i] = i + 1
+		if searchSilently(values, 2*i+2) < 0 {
+			os.Exit(1)
+		}
+	}
+}
+
 // tries calls f and reports whether it panicked.
 //
 //go:noinline
@@ -180,6 +206,10 @@ func round(good *node) (faults int) {
 }
 
 func main() {
+	if len(os.Args) > 1 {
+		long(300)
+		return
+	}
 	good := &node{value: 1, next: &node{value: 2}}
 	var total int
 	var lock sync.Mutex

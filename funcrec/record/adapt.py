@@ -1,0 +1,73 @@
+"""When cheap exits are dearer than the RETs they stand for. Pure: counts in, functions out.
+
+A hit that fires no event costs as much as one that does, and which jumps are passed in vain shows only while the
+program runs. A function whose exit sites have cost more than its RETs would have, and not by chance, is seen at its
+RETs from then on: the plan holds them as spare sites. Which way is dearer follows from the cost of a hit here and now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.plan.sites import ProbePlan, SiteKind
+
+Counts = NDArray[np.int64]
+
+_TOLERATED_HITS = 10_000  # some milliseconds: what is wasted before it is worth a change of links
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Functions (numbers in the plan) to be seen at their RETs: sites to arm, then sites to give up."""
+
+    functions: tuple[int, ...]
+    armed: tuple[int, ...]
+    dropped: tuple[int, ...]
+
+
+class Adaptation:
+    """Judges the exit sites of one recording.
+
+    Args:
+        plan: what is probed.
+        cost_ns: of one hit by site kind.
+    """
+
+    def __init__(self, plan: ProbePlan, cost_ns: Mapping[str, float]) -> None:
+        emulated = cost_ns.get(SiteKind.EMULATED, 0.0)
+        self._price = cost_ns.get(SiteKind.STEPPED, 0.0) / emulated if emulated > 0 else 0.0
+        self._functions = len(plan.functions)
+        self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
+        self._spare = np.array([site.spare for site in plan.sites], dtype=bool)
+        self._open = np.zeros(self._functions, dtype=bool)
+        self._open[self._function[self._spare]] = self._price > 0
+        self._judged = np.array([site.yields for site in plan.sites], dtype=bool)
+        self._weight = np.array([self._price if site.kind == SiteKind.STEPPED else 1.0 for site in plan.sites])
+
+    def judge(self, events: Counts, idle: Counts) -> Swap | None:
+        """Which functions are better seen at their RETs.
+
+        Args:
+            events: events so far, by site. idle: hits that told nothing so far, by site.
+
+        Returns:
+            None when all is well; a function is named once.
+        """
+        if not self._open.any():
+            return None
+        spent = np.where(self._judged, (events + idle) * self._weight, 0.0)
+        returns = np.where(self._judged, events, 0)
+        instead = np.bincount(self._function, returns, self._functions) * self._price
+        wasted = np.bincount(self._function, spent, self._functions) - instead
+        chosen = self._open & (wasted > _TOLERATED_HITS)
+        if not chosen.any():
+            return None
+        self._open &= ~chosen
+        mine = chosen[self._function]
+        return Swap(
+            tuple(np.flatnonzero(chosen).tolist()),
+            tuple(np.flatnonzero(mine & self._spare).tolist()),
+            tuple(np.flatnonzero(mine & self._judged).tolist()),
+        )
