@@ -51,6 +51,15 @@ def command(
     max_size: Annotated[
         str | None, typer.Option("--max-size", metavar="SIZE", help="End when the file has 100M, 1G ...")
     ] = None,
+    max_files: Annotated[
+        int | None,
+        typer.Option(
+            "--max-files",
+            metavar="N",
+            help="At --max-size go on in a new file and keep N: FILE, FILE.1 ...",
+            show_default=False,
+        ),
+    ] = None,
     buffer: Annotated[
         str, typer.Option("-b", "--buffer", metavar="SIZE", help="Memory for events that wait to be written.")
     ] = "64M",
@@ -125,6 +134,10 @@ def command(
         raise UsageError("no function is named", remedy="name some with -u, such as -u 'main.*'")
     if entry_only and minimum is not None:
         raise UsageError("--min needs the ends of calls, which --entry-only leaves out", remedy="drop one of the two")
+    if max_files is not None and (max_files < 1 or max_size is None):
+        raise UsageError(
+            "--max-files needs a number of at least 1, and --max-size", remedy="write --max-size 100M --max-files 5"
+        )
     for pid in pids or []:
         if pid <= 0:
             raise UsageError(f"'{pid}' is not a pid", remedy="pgrep -a NAME shows what runs")
@@ -142,6 +155,7 @@ def command(
             limits=Limits(
                 duration_ns=None if duration is None else parse_duration_ns(duration),
                 max_bytes=None if max_size is None else parse_size_bytes(max_size),
+                files=max_files or 1,
             ),
             buffer_bytes=parse_size_bytes(buffer),
             max_probes=max_probes,

@@ -15,9 +15,9 @@ from funcrec.record.processes import ProcessTable
 from funcrec.record.progress import Progress
 from funcrec.record.rings import Rows
 from funcrec.record.scope import Scope
+from funcrec.record.series import TraceSeries
 from funcrec.record.watch import Watch
-from funcrec.trace.records import ProcessRecord, SnapshotDelta
-from funcrec.trace.writer import TraceWriter
+from funcrec.trace.records import Closing, ProcessRecord, SnapshotDelta
 
 _CHUNK_EVENTS = 262_144
 _FLUSH_S = 1.0
@@ -30,10 +30,14 @@ _SI_KERNEL = 128  # include/uapi/asm-generic/siginfo.h: the terminal's Ctrl-C
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a recording ends by itself; None: nowhere."""
+    """Where a recording ends by itself; None: nowhere.
+
+    files: above 1 it goes on in another file when one has max_bytes, and so many are kept.
+    """
 
     duration_ns: int | None
     max_bytes: int | None
+    files: int = 1
 
 
 class Loop:
@@ -50,7 +54,7 @@ class Loop:
         unlist_pid: Callable[[int], None],
         translator: Translator,
         drain: Drain,
-        writer: TraceWriter,
+        writer: TraceSeries,
         progress: Progress,
         limits: Limits,
         watch: Watch,
@@ -95,7 +99,10 @@ class Loop:
         if duration is not None and time.monotonic_ns() - started >= duration:
             return "the duration is over"
         if size is not None and self._writer.bytes_written >= size:
-            return "the size limit is reached"
+            if self._limits.files == 1:
+                return "the size limit is reached"
+            self._flush()
+            self._writer.proceed(self.totals("the recording goes on in the next file"))
         return ""
 
     def _wait(self) -> str:
@@ -122,9 +129,7 @@ class Loop:
 
     def _look_around(self) -> None:
         """Once a second: what the probes cost, who has ended, and from time to time what the clocks say."""
-        adapted = self._watch.adapt()
-        if adapted is not None:
-            self._writer.note(adapted)
+        self._writer.mark()
         note, too_much = self._watch.look()
         if note is not None:
             self._writer.note(note)
@@ -165,6 +170,18 @@ class Loop:
         lost = [record for batch in pending for record in batch.lost]
         if lost:
             self._writer.lost(lost)
+
+    def totals(self, reason: str, exit_status: int = -1) -> Closing:
+        """What there was in the whole recording so far."""
+        return Closing(
+            clock=read_clocks(),
+            events=self._translator.events,
+            lost_events=self._drain.lost,
+            lost_values=self._drain.lost_values,
+            exit_status=exit_status,
+            reason=reason,
+            site_hits=self._watch.hits,
+        )
 
     def see(self, pid: int) -> None:
         """Note a process that will have events, while it can still be asked who it is."""

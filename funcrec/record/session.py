@@ -14,24 +14,21 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
-from funcrec.record.adapt import Adaptation
-from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import ENDING_SIGNALS, Limits, Loop
-from funcrec.record.output import create_output
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
 from funcrec.record.processes import check_runs, identity_of
 from funcrec.record.progress import Progress
 from funcrec.record.scope import Scope
+from funcrec.record.series import TraceSeries
 from funcrec.record.snapshot import plan_snapshot, target_facts
 from funcrec.record.watch import Watch
 from funcrec.target.executable import Executable
-from funcrec.trace.records import Closing, Header
-from funcrec.trace.writer import TraceWriter
+from funcrec.trace.records import ClockReading, Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +144,12 @@ class _Session:
                 probes.install_values(values, plan.sites)
             if self._exits == ExitMode.AUTO:
                 probes.install_chains(plan)
-            with create_output(request.output) as file:
-                writer = TraceWriter(file, self._header(costs))
+            writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
+            try:
                 writer.snapshot(plan_snapshot(plan, values))
                 self._record(probes, plan, costs, Drain(sources), writer)
+            finally:
+                writer.abandon()
         finally:
             probes.close()
         return max(self._scope.exit_status, 0)
@@ -167,7 +166,6 @@ class _Session:
             arguments=request.arguments and request.values,
             results=request.results and request.values,
             exits=self._exits,
-            adaptive=True,
             # What the kernel has dropped or let through by an exit cannot be taken back.
             takes_back=not request.roots and not request.min_ns,
         )
@@ -195,13 +193,12 @@ class _Session:
         return values
 
     def _record(
-        self, probes: Probes, plan: ProbePlan, costs: dict[str, float], drain: Drain, writer: TraceWriter
+        self, probes: Probes, plan: ProbePlan, costs: dict[str, float], drain: Drain, writer: TraceSeries
     ) -> None:
         translator = Translator(plan, self._executable)
         limit = self._request.max_overhead
         guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns())
-        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO else None
-        watch = Watch(probes, drain, plan, guard, adaptation)
+        watch = Watch(probes, drain, len(plan.sites), guard)
         loop = Loop(
             scope=self._scope,
             list_pid=probes.list_pid,
@@ -224,7 +221,7 @@ class _Session:
             if self._program is not None:
                 self._program.start()
                 loop.see(self._program.pid)
-            self._shed_privilege(plan)
+            self._shed_privilege()
             drain.shed_privilege()
             reason = loop.run()
             probes.detach()
@@ -233,17 +230,7 @@ class _Session:
             # From here a second Ctrl-C stops at once; the records written so far are whole.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})
         loop.finish(probes.deferred())
-        writer.close(
-            Closing(
-                clock=read_clocks(),
-                events=translator.events,
-                lost_events=drain.lost,
-                lost_values=drain.lost_values,
-                exit_status=self._scope.exit_status,
-                reason=reason,
-                site_hits=watch.hits,
-            )
-        )
+        writer.close(loop.totals(reason, self._scope.exit_status))
         self._progress.closing(
             self._request.output,
             calls=translator.calls,
@@ -252,26 +239,28 @@ class _Session:
             written=writer.bytes_written,
         )
 
-    def _shed_privilege(self, plan: ProbePlan) -> None:
+    def _shed_privilege(self) -> None:
         """Keep what the rest of this recording may need, and no more."""
         request, program = self._request, self._program
         caller = None if request.keep_user else sudo_caller()
         keep: set[Capability] = set()
-        if request.max_overhead is not None or any(site.spare for site in plan.sites):
+        if request.max_overhead is not None:
             keep |= {Capability.BPF, Capability.PERFMON}
         if program is None:
             keep.add(Capability.SYS_PTRACE)
         elif caller is None:
             keep.add(Capability.KILL)
+        if request.limits.files > 1:
+            keep.add(Capability.DAC_OVERRIDE)
         shed(keep, caller)
 
-    def _header(self, costs: dict[str, float]) -> Header:
+    def _header(self, clock: ClockReading, costs: dict[str, float]) -> Header:
         system = os.uname()
         request = self._request
         return Header(
             tool=f"funcrec {funcrec.__version__}",
             argv=request.argv,
-            clock=read_clocks(),
+            clock=clock,
             host={
                 "hostname": socket.gethostname(),
                 "kernel": system.release,
@@ -294,7 +283,7 @@ class _Session:
 
     def _announce(self, plan: ProbePlan, here: list[int]) -> None:
         shown = sum(not function.hidden for function in plan.functions)
-        probes = sum(site.kind != SiteKind.CHAINED and not site.spare for site in plan.sites)
+        probes = sum(site.kind != SiteKind.CHAINED for site in plan.sites)
         what = f"{shown} functions, {probes} probes"
         binary = self._request.binary
         if self._program is not None:
