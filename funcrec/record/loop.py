@@ -130,6 +130,9 @@ class Loop:
     def _look_around(self) -> None:
         """Once a second: what the probes cost, who has ended, and from time to time what the clocks say."""
         self._writer.mark()
+        adapted = self._watch.adapt()
+        if adapted is not None:
+            self._writer.note(adapted)
         note, too_much = self._watch.look()
         if note is not None:
             self._writer.note(note)
