@@ -14,6 +14,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
+from funcrec.record.adapt import Adaptation
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
@@ -166,6 +167,7 @@ class _Session:
             arguments=request.arguments and request.values,
             results=request.results and request.values,
             exits=self._exits,
+            adaptive=True,
             # What the kernel has dropped or let through by an exit cannot be taken back.
             takes_back=not request.roots and not request.min_ns,
         )
@@ -198,7 +200,8 @@ class _Session:
         translator = Translator(plan, self._executable)
         limit = self._request.max_overhead
         guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns())
-        watch = Watch(probes, drain, len(plan.sites), guard)
+        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO else None
+        watch = Watch(probes, drain, plan, guard, adaptation)
         loop = Loop(
             scope=self._scope,
             list_pid=probes.list_pid,
@@ -221,7 +224,7 @@ class _Session:
             if self._program is not None:
                 self._program.start()
                 loop.see(self._program.pid)
-            self._shed_privilege()
+            self._shed_privilege(plan)
             drain.shed_privilege()
             reason = loop.run()
             probes.detach()
@@ -239,12 +242,12 @@ class _Session:
             written=writer.bytes_written,
         )
 
-    def _shed_privilege(self) -> None:
+    def _shed_privilege(self, plan: ProbePlan) -> None:
         """Keep what the rest of this recording may need, and no more."""
         request, program = self._request, self._program
         caller = None if request.keep_user else sudo_caller()
         keep: set[Capability] = set()
-        if request.max_overhead is not None:
+        if request.max_overhead is not None or any(site.spare for site in plan.sites):
             keep |= {Capability.BPF, Capability.PERFMON}
         if program is None:
             keep.add(Capability.SYS_PTRACE)
@@ -283,7 +286,7 @@ class _Session:
 
     def _announce(self, plan: ProbePlan, here: list[int]) -> None:
         shown = sum(not function.hidden for function in plan.functions)
-        probes = sum(site.kind != SiteKind.CHAINED for site in plan.sites)
+        probes = sum(site.kind != SiteKind.CHAINED and not site.spare for site in plan.sites)
         what = f"{shown} functions, {probes} probes"
         binary = self._request.binary
         if self._program is not None:
