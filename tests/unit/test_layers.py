@@ -1,6 +1,7 @@
 """The walls of the house: what each street may not need, and an installation away from the sources."""
 
 import ast
+import os
 import subprocess
 import sys
 import venv
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.synthetic import write_synthetic
-from tests.toolchain import CACHE, ROOT, go_build
+from tests.toolchain import ROOT, go_build
 
 PACKAGE = ROOT / "funcrec"
 GOLDEN = ROOT / "formats" / "golden"
@@ -128,27 +129,28 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run_installed(installed: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [installed / "venv" / "bin" / "funcrec", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=installed, timeout=120)
+def _run_installed(installed: Path, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment, out of reach of the sources."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [installed / "venv" / "bin" / name, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=installed, env=environment, timeout=120)
 
 
 def test_the_wheel_works_away_from_the_sources(installed: Path, traces: list[Path]) -> None:
-    where = [installed / "venv" / "bin" / "python", "-c", "import funcrec; print(funcrec.__file__)"]
-    found = subprocess.run(where, capture_output=True, text=True, cwd=installed, check=True).stdout
+    found = _run_installed(installed, "python", "-c", "import funcrec; print(funcrec.__file__)").stdout
     assert found.startswith(str(installed))
-    listed = _run_installed(installed, "list", "-u", "main.descend", go_build(ROOT / "tests" / "programs" / "workload"))
+    binary = go_build(ROOT / "tests" / "programs" / "workload")
+    listed = _run_installed(installed, "funcrec", "list", "-u", "main.descend", binary)
     assert listed.returncode == 0, listed.stderr
     assert "main.descend" in listed.stdout
     for trace in traces:
-        shown = _run_installed(installed, "report", trace)
+        shown = _run_installed(installed, "funcrec", "report", trace)
         assert shown.returncode == 0, shown.stderr
         assert shown.stdout
 
 
 def test_the_wheel_has_its_data_files(installed: Path) -> None:
     script = "from funcrec.resources import data_path as d; print(d('bpf'), d('formats/trace.md'))"
-    command = [installed / "venv" / "bin" / "python", "-c", script]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=installed, check=True).stdout.split()
+    found = _run_installed(installed, "python", "-c", script).stdout.split()
+    assert len(found) == 2
     assert all(path.startswith(str(installed)) for path in found)
-    assert str(CACHE) not in found
