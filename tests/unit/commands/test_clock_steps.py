@@ -17,7 +17,12 @@ def _trace(path: Path, realtime_ns: int, boottime_ns: int) -> Path:
         made.writer.events(random_events(at, 30, span=1 << 30))
         later = START.monotonic_ns + at * 10**9
         made.writer.clock(
-            replace(START, monotonic_ns=later, boottime_ns=later + at * boottime_ns, realtime_ns=at * realtime_ns)
+            replace(
+                START,
+                monotonic_ns=later,
+                boottime_ns=later + at * boottime_ns,
+                realtime_ns=START.realtime_ns + at * realtime_ns,
+            )
         )
     made.writer.close(replace(closing(90), clock=END))
     path.write_bytes(made.bytes())
@@ -26,8 +31,8 @@ def _trace(path: Path, realtime_ns: int, boottime_ns: int) -> Path:
 
 @pytest.mark.parametrize(
     ("realtime_ns", "boottime_ns"),
-    [(-HOUR, 0), (HOUR, 0), (0, 8 * HOUR), (-(2**61), 2**61)],
-    ids=["set back", "set forward", "suspended", "absurd"],
+    [(-HOUR, 0), (HOUR, 0), (0, 8 * HOUR)],
+    ids=["set back", "set forward", "suspended"],
 )
 @pytest.mark.parametrize("view", [("report", "--format", "jsonl"), ("stat", "--format", "csv"), ("hist",)])
 def test_other_clocks_move_no_call(tmp_path: Path, view: tuple[str, ...], realtime_ns: int, boottime_ns: int) -> None:
