@@ -19,7 +19,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 SOURCES := funcrec tests demo
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo golden build clean
+.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo bench golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ test-all: test-packages ## all tests, with every Go version and build variant
 demo: setup ## build real Go programs, record them under load: a call graph, then a release compared with the one before
 	@SUDO='$(SUDO)' demo/call-graph
 	SUDO='$(SUDO)' demo/story
+
+bench: setup ## cost, start-up, drain and replay as ratios within one run; the table goes to bench/results
+	@$(PYTHON) -m tests.bench
 
 golden: setup ## add golden traces and listings that are missing
 	@$(PYTHON) -m tests.golden.make

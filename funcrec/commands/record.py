@@ -69,12 +69,21 @@ def command(
     minimum: Annotated[
         str | None, typer.Option("--min", metavar="DUR", help="Drop calls that last shorter, in the kernel.")
     ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            "--if",
+            metavar="EXPR",
+            help="Record only calls whose values meet this, such as 'id == 42 and err != nil'; tested in the kernel.",
+            show_default=False,
+        ),
+    ] = None,
     max_overhead: Annotated[
         str | None,
         typer.Option(
             "--max-overhead",
             metavar="PERCENT|off",
-            help="Let the hottest functions go when the probes cost more than this of one CPU. "
+            help="Let the hottest functions go when probes cost more than this of one CPU for 3 s. "
             "25% unless the program is started from here.",
             show_default=False,
         ),
@@ -134,6 +143,8 @@ def command(
         raise UsageError("no function is named", remedy="name some with -u, such as -u 'main.*'")
     if entry_only and minimum is not None:
         raise UsageError("--min needs the ends of calls, which --entry-only leaves out", remedy="drop one of the two")
+    if condition is not None and not condition.strip():
+        raise UsageError("--if has no condition", remedy="write one, such as --if 'id == 42'")
     if max_files is not None and (max_files < 1 or max_size is None):
         raise UsageError(
             "--max-files needs a number of at least 1, and --max-size", remedy="write --max-size 100M --max-files 5"
@@ -163,6 +174,7 @@ def command(
             arguments=arguments_,
             results=results,
             values=not no_values,
+            condition=(condition or "").strip(),
             min_ns=0 if minimum is None else parse_duration_ns(minimum),
             exits=exits,
             max_overhead=_max_overhead(max_overhead, launched=arguments is not None),

@@ -20,6 +20,7 @@ from funcrec.units import format_count
 
 DEFAULT_PERCENT = 25.0  # of one CPU
 _PERIOD_NS = 1_000_000_000
+PATIENCE = 3  # seconds in a row: a burst does no lasting harm, and is often what one wants to see
 _SPARE = 0.8  # what is kept fits into this part of the limit, so that it is not crossed again at once
 _NAMED = 3
 
@@ -54,9 +55,12 @@ class Guard:
         cost_ns: of one hit by site kind.
         limit_percent: of one CPU.
         now_ns: monotonic time at which it begins to watch.
+        patience: it acts after so many periods above the limit in a row.
     """
 
-    def __init__(self, plan: ProbePlan, cost_ns: Mapping[str, float], limit_percent: float, now_ns: int) -> None:
+    def __init__(
+        self, plan: ProbePlan, cost_ns: Mapping[str, float], limit_percent: float, now_ns: int, patience: int = PATIENCE
+    ) -> None:
         self._plan = plan
         self._limit = limit_percent
         self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
@@ -67,6 +71,8 @@ class Guard:
         self._gone = np.zeros(len(plan.functions), dtype=bool)
         self._elsewhere = self._events.copy()  # hits without an event when the window began
         self._since_ns = now_ns
+        self._patience = patience
+        self._over = 0  # periods in a row
 
     def saw(self, counts: Counts) -> None:
         """Count events, by site."""
@@ -88,8 +94,10 @@ class Guard:
         hits = self._events + elsewhere - self._elsewhere
         percent = hits * self._cost * (100.0 / elapsed)  # of one CPU, by site
         self.begin(now_ns, elsewhere)
-        if percent.sum() <= self._limit:
+        self._over = self._over + 1 if percent.sum() > self._limit else 0
+        if self._over < self._patience:
             return None
+        self._over = 0
         return self._judge(percent, hits * (1e9 / elapsed))
 
     def begin(self, now_ns: int, elsewhere: Counts) -> None:

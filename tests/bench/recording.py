@@ -84,7 +84,20 @@ def measure_drain(output: Path) -> list[tuple[str, float, str]]:
     with HotProgram() as hot:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(
-            [FUNCREC, "record", "-u", "main.small", "--entry-only", str(hot.binary), "-p", str(hot.pid), "-o", output],
+            [
+                FUNCREC,
+                "record",
+                "-u",
+                "main.small",
+                "--entry-only",
+                "--max-overhead",
+                "off",
+                str(hot.binary),
+                "-p",
+                str(hot.pid),
+                "-o",
+                output,
+            ],
             stderr=subprocess.PIPE,
             text=True,
         )

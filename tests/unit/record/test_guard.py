@@ -29,7 +29,7 @@ def plan(*, root: bool = False, told: bool = False) -> ProbePlan:
 
 
 def guard(limit: float, hits: list[int], **of: bool) -> Guard:
-    subject = Guard(plan(**of), COSTS, limit, 0)
+    subject = Guard(plan(**of), COSTS, limit, 0, patience=1)
     subject.begin(0, NOTHING)
     subject.saw(np.array(hits))
     return subject
@@ -38,6 +38,16 @@ def guard(limit: float, hits: list[int], **of: bool) -> Guard:
 def test_below_the_limit_nothing_happens() -> None:
     # 11 us a call, 1,000 calls: 1.1 % of a second.
     assert guard(2, [1000, 1000, 0, 0, 0, 0]).look(SECOND, NOTHING) is None
+
+
+def test_a_burst_is_borne() -> None:
+    subject = Guard(plan(), COSTS, 25, 0)
+    dear, cheap = np.array([30_000] * 6), np.array([10] * 6)
+    verdicts = []
+    for second, hits in enumerate([dear, dear, cheap, dear, dear, dear], start=1):
+        subject.saw(hits)
+        verdicts.append(subject.look(second * SECOND, NOTHING))
+    assert [verdict is not None for verdict in verdicts] == [False] * 5 + [True]
 
 
 def test_it_looks_once_a_second() -> None:

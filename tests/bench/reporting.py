@@ -1,0 +1,50 @@
+"""How fast a trace becomes calls and text, and how much memory that takes."""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.answers import write_large
+
+FUNCREC = Path(sys.executable).with_name("funcrec")
+_CALLS = 2_000_000
+_FUNCTIONS = 300
+_TO_CALLS = "import sys, funcrec; len(funcrec.open(sys.argv[1]).table())"
+
+
+def _run(*command: str | Path) -> tuple[float, int]:
+    """CPU seconds and peak bytes of a command whose output is thrown away."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status:
+        raise RuntimeError(f"{command[:3]} failed")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, usage.ru_maxrss * 1024
+
+
+def measure() -> list[tuple[str, float, str]]:
+    """Return rows (what, figure, goal); speeds are per second of CPU, start-up of Python taken out."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "large.zst"
+        write_large(trace, _CALLS, _FUNCTIONS)
+        events = 2 * _CALLS
+        empty_s, empty_bytes = _run(sys.executable, "-c", "import funcrec, numpy")
+        calls_s, calls_bytes = _run(sys.executable, "-c", _TO_CALLS, trace)
+        text_s, _ = _run(FUNCREC, "report", "--no-pager", trace)
+        started = time.perf_counter()
+        helps = 5
+        for _ in range(helps):
+            _run(FUNCREC, "--help")
+        return [
+            ("bytes an event on disk (generated, nested calls)", trace.stat().st_size / events, "<= 2"),
+            ("million events/s from file to calls", events / (calls_s - empty_s) / 1e6, ">= 5"),
+            ("bytes of memory an event for them", (calls_bytes - empty_bytes) / events, "<= 100"),
+            ("million lines/s of the text call graph, calls made", events / (text_s - calls_s) / 1e6, ">= 1"),
+            ("seconds for funcrec --help", (time.perf_counter() - started) / helps, "<= 0.2"),
+        ]
