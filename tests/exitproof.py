@@ -44,11 +44,13 @@ class Proof:
 
 def shadowed(executable: Executable, patterns: Sequence[str]) -> ProbePlan:
     """The plan with cheap exits, and for each function a shadow with the RETs that are not in it."""
-    cheap = build_plan(executable, patterns, exits=ExitMode.AUTO, takes_back=True, max_probes=_MAX_PROBES)
+    cheap = build_plan(
+        executable, patterns, exits=ExitMode.AUTO, takes_back=True, adaptive=True, max_probes=_MAX_PROBES
+    )
     plain = build_plan(executable, patterns, exits=ExitMode.RET, max_probes=_MAX_PROBES)
     count = len(cheap.functions)
     number = {function.index: at for at, function in enumerate(cheap.functions)}
-    there = {site.address for site in cheap.sites if site.role in (Role.EXIT, Role.POINT)}
+    there = {site.address for site in cheap.sites if site.role in (Role.EXIT, Role.POINT) and not site.spare}
     shadows = tuple(replace(function, ends_callers=False) for function in cheap.functions)
     rets = tuple(
         replace(site, function=count + number[plain.functions[site.function].index])
