@@ -3,6 +3,7 @@
 from typing import Any
 
 from funcrec.trace import bodies
+from funcrec.trace.budgets import ObjectBudget
 from funcrec.trace.framing import BadRecordError
 from funcrec.trace.limits import MAX_GOROUTINES, MAX_ROWS
 from funcrec.trace.records import (
@@ -16,9 +17,14 @@ from funcrec.trace.records import (
 )
 from funcrec.trace.tables import SnapshotTables
 
+_ROWS_OF_OBJECTS = frozenset({RecordType.LOST, RecordType.CLOCK, RecordType.PROCESSES, RecordType.NOTE})
+
 
 class Contents:
     """What the records read so far say.
+
+    Args:
+        budget: of rows.
 
     Attributes:
         tables: functions, sites and the rest of the snapshot.
@@ -27,8 +33,9 @@ class Contents:
         closing: None until the index record was read.
     """
 
-    def __init__(self) -> None:
-        self.tables = SnapshotTables()
+    def __init__(self, budget: ObjectBudget) -> None:
+        self._budget = budget
+        self.tables = SnapshotTables(budget)
         self.lost: list[LostRecord] = []
         self.clocks: list[ClockReading] = []
         self.notes: list[NoteRecord] = []
@@ -42,6 +49,8 @@ class Contents:
         Raises:
             BadRecordError: its content is not as it must be; nothing of it was taken in.
         """
+        if kind in _ROWS_OF_OBJECTS:
+            self._budget.take(count)
         match kind:
             case RecordType.SNAPSHOT:
                 self.tables.add(fields, count)

@@ -1,8 +1,9 @@
 """Typed access to the fields of a record body: every field of an untrusted msgpack map is checked where it is read."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Protocol
 
 import msgpack
 
@@ -12,14 +13,26 @@ from funcrec.trace.limits import MAX_ARRAY, MAX_CONTAINERS, MAX_NESTING, MAX_TEX
 Check = Callable[[Any], Any]
 
 
-def unpack_body(content: bytes, containers: int = MAX_CONTAINERS) -> dict[str, Any]:
+class Containers(Protocol):
+    """How many arrays and maps a file may still hold."""
+
+    containers: int
+
+
+def unpack_body(content: bytes, containers: int = MAX_CONTAINERS, budget: Containers | None = None) -> dict[str, Any]:
     """Unpack the one msgpack map of a record, which may hold so many arrays and maps.
+
+    Args:
+        content: of the record.
+        containers: the most that any record may hold.
+        budget: what the file may hold, less what it held so far; counted down.
 
     Raises:
         BadRecordError: not exactly one map with text keys, or beyond the limits.
     """
     # msgpack bounds each array but not their number, and an empty one costs a byte in the file and 56 in memory.
-    left = containers
+    most = containers if budget is None else min(containers, budget.containers)
+    left = most
 
     def count(container: Any) -> Any:
         nonlocal left
@@ -43,6 +56,9 @@ def unpack_body(content: bytes, containers: int = MAX_CONTAINERS) -> dict[str, A
         )
     except ValueError as error:  # every error of msgpack is one
         raise BadRecordError(f"its content is not msgpack within the limits ({type(error).__name__})") from error
+    finally:
+        if budget is not None:
+            budget.containers -= most - max(left, 0)
     if not isinstance(body, dict):
         raise BadRecordError("its content is not a map")
     return body
@@ -87,23 +103,76 @@ class Body:
         """Return a map field whose own fields are checked one by one."""
         return Body(self._fields.get(name))
 
-    def rows(self, name: str, n: int, *checks: Check) -> list[list[Any]]:
+    def rows(self, name: str, n: int, *checks: Check) -> list[tuple[Any, ...]]:
         """Return n rows, one check for each column; further columns of a later minor version are dropped."""
-        rows: list[list[Any]] = self.value(name, array_of(row(*checks)))
+        rows: list[Any] = self.value(name, array)
         if len(rows) != n:
             raise BadRecordError(f"it has {len(rows)} rows instead of {n}")
-        return rows
+        return checked_rows(rows, checks)
+
+
+def checked_rows(rows: list[Any], checks: Sequence[Check]) -> list[tuple[Any, ...]]:
+    """Check rows column by column, which costs a fraction of checking cell by cell.
+
+    Raises:
+        BadRecordError: something else than rows, one that is too short, or a cell that fails its check.
+    """
+    if not set(map(type, rows)) <= {list}:
+        raise BadRecordError("has a row that is not an array")
+    width = len(checks)
+    if rows and min(map(len, rows)) < width:
+        raise BadRecordError(f"has a row of less than {width} elements")
+    columns = list(zip(*(row[:width] for row in rows), strict=True)) or [()] * width
+    for check, column in zip(checks, columns, strict=True):
+        check_all(check, column)
+    return list(zip(*columns, strict=True))
+
+
+def check_all(check: Check, values: Sequence[Any]) -> None:
+    """Let a check look at many values, at once if it can."""
+    if isinstance(check, _Integer | _ArrayOf):
+        check.all(values)
+    elif check is text:
+        if not set(map(type, values)) <= {str}:
+            raise BadRecordError("is not text")
+    else:
+        for value in values:
+            check(value)
+
+
+class _Integer:
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def __call__(self, value: Any) -> int:
+        if type(value) is not int or not self._low <= value <= self._high:
+            raise BadRecordError(f"is not an integer of {self._low}..{self._high}")
+        return value
+
+    def all(self, values: Sequence[Any]) -> None:
+        if not set(map(type, values)) <= {int} or (
+            values and not self._low <= min(values) <= max(values) <= self._high
+        ):
+            raise BadRecordError(f"is not an integer of {self._low}..{self._high}")
+
+
+class _ArrayOf:
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    def __call__(self, value: Any) -> list[Any]:
+        check_all(self._check, array(value))
+        return value  # type: ignore[no-any-return]
+
+    def all(self, values: Sequence[Any]) -> None:
+        if not set(map(type, values)) <= {list}:
+            raise BadRecordError("is not an array")
+        check_all(self._check, list(chain.from_iterable(values)))
 
 
 def integer(low: int, high: int) -> Check:
     """A check for an integer of low..high."""
-
-    def check(value: Any) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise BadRecordError(f"is not an integer of {low}..{high}")
-        return value
-
-    return check
+    return _Integer(low, high)
 
 
 u8, u32, u64 = integer(0, (1 << 8) - 1), integer(0, (1 << 32) - 1), integer(0, (1 << 64) - 1)
@@ -134,18 +203,7 @@ def array(value: Any) -> list[Any]:
 
 def array_of(check: Check) -> Check:
     """A check for a list whose elements pass another check."""
-    return lambda value: [check(element) for element in array(value)]
-
-
-def row(*checks: Check) -> Check:
-    """A check for a list of at least as many elements as there are checks; more are dropped."""
-
-    def check_row(value: Any) -> list[Any]:
-        if len(array(value)) < len(checks):
-            raise BadRecordError(f"has a row of less than {len(checks)} elements")
-        return [check(element) for check, element in zip(checks, value, strict=False)]
-
-    return check_row
+    return _ArrayOf(check)
 
 
 def plain_map(value: Any) -> dict[str, Any]:

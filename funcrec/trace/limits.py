@@ -22,11 +22,16 @@ MAX_TYPES = 1 << 20
 MAX_GOROUTINES = 1 << 24
 MAX_ROWS = 1 << 22  # rows of any other table: processes, losses, clocks, notes, skipped functions
 
-# Whole-file budgets, as base + factor x bytes: no honest writer comes near, no small file can ask for much.
-EVENTS_BASE, EVENTS_PER_BYTE = 1 << 22, 64
-RAW_BASE, RAW_PER_BYTE = 1 << 30, 4096
-SMALL_RAW_BASE, SMALL_RAW_PER_BYTE = 16 << 20, 64
-ROWS_BASE, ROWS_PER_BYTE = 1 << 18, 2
+# Whole-file budgets, as base + factor x bytes: what a file asks for is bounded by its size. A writer fills up records
+# that are denser than the factors allow, so that no honest file is ever refused.
+EVENTS_BASE, EVENTS_PER_BYTE = 1 << 18, 2
+CAPTURES_BASE, CAPTURES_PER_BYTE = 1 << 16, 0.5
+RAW_BASE, RAW_PER_BYTE = 1 << 28, 256
+SMALL_RAW_BASE, SMALL_RAW_PER_BYTE = 8 << 20, 16
+ROWS_BASE, ROWS_PER_BYTE = 1 << 16, 1  # of all small records
+GOROUTINES_BASE, GOROUTINES_PER_BYTE = 1 << 15, 0.25
+OBJECTS_BASE, OBJECTS_PER_BYTE = 1 << 15, 0.125  # rows that are an array or a map each, not columns
+CONTAINERS_BASE, CONTAINERS_PER_BYTE = 1 << 19, 2  # arrays and maps
 
 # What the writer aims at.
 VALUES_TARGET = 4 << 20

@@ -12,7 +12,7 @@ import numpy as np
 
 from funcrec.errors import TraceError
 from funcrec.trace import bodies, codec
-from funcrec.trace.budgets import check_budgets
+from funcrec.trace.budgets import ObjectBudget, check_budgets
 from funcrec.trace.codec import Tables
 from funcrec.trace.contents import Contents
 from funcrec.trace.damage import Damage
@@ -22,7 +22,6 @@ from funcrec.trace.index import decode_goid_ranges
 from funcrec.trace.layout import Place, find_records, read_body
 from funcrec.trace.limits import (
     MAX_BLOCK_EVENTS,
-    MAX_CONTAINERS,
     MAX_LARGE_CONTAINERS,
     MAX_RAW,
     MAX_SMALL_RAW,
@@ -64,9 +63,10 @@ class TraceReader:
         check_version(self.version, self.minor, self._name)
         check_budgets([place.prefix for place in layout.places], self.size, self._name)
 
+        self._objects = ObjectBudget(self.size)
         self.header: Header = self._read_header(layout.places)
         self._damage = Damage()
-        self._contents = Contents()
+        self._contents = Contents(self._objects)
         self._blocks: list[_Block] = []
         self._block_infos: list[BlockInfo] | None = None
         self._values: dict[int, list[Place]] = {}  # sequence of an EVENTS record -> its VALUES records
@@ -215,7 +215,8 @@ class TraceReader:
         kind = place.prefix.type
         large = kind in LARGE
         content = read_body(self._source, place, self._file_id, MAX_RAW if large else MAX_SMALL_RAW)
-        return upgrade(kind, unpack_body(content, MAX_LARGE_CONTAINERS if large else MAX_CONTAINERS), self.version)
+        body = unpack_body(content, MAX_LARGE_CONTAINERS) if large else unpack_body(content, budget=self._objects)
+        return upgrade(kind, body, self.version)
 
     def _lose_block(self, block: "_Block", error: BadRecordError) -> None:
         prefix = block.place.prefix

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from funcrec.trace import planes
 from funcrec.trace.bodies import clip
+from funcrec.trace.budgets import ObjectBudget
 from funcrec.trace.codec import Tables
-from funcrec.trace.fields import Body, array, array_of, plain_map, row, text, u8, u32, u64
+from funcrec.trace.fields import Body, array, array_of, checked_rows, plain_map, text, u8, u32, u64
 from funcrec.trace.framing import BadRecordError
 from funcrec.trace.limits import (
     MAX_CALL_SITES,
@@ -44,11 +45,15 @@ _SITE_PIECE = 1 << 16  # rows of the sites table in one record
 class SnapshotTables:
     """The tables of a trace as far as they were read.
 
+    Args:
+        budget: of rows.
+
     Attributes:
         functions, call_sites, skipped, types, plans: rows by id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: ObjectBudget) -> None:
+        self._budget = budget
         self.functions: list[FunctionRecord] = []
         self.call_sites: list[CallSite] = []
         self.skipped: list[SkippedRecord] = []
@@ -87,11 +92,11 @@ class SnapshotTables:
             BadRecordError: rows out of range, or that do not follow the ones already here; nothing was added.
         """
         body = Body(fields)
-        functions = self._rows(body, "functions", self.functions, _decode_function)
-        call_sites = self._rows(body, "call_sites", self.call_sites, _decode_call_site)
+        functions = self._rows(body, "functions", self.functions, _decode_functions)
+        call_sites = self._rows(body, "call_sites", self.call_sites, _decode_call_sites)
         skipped = self._rows(body, "skipped", self.skipped, _decode_skipped)
-        types = self._rows(body, "types", self.types, plain_map)
-        plans = self._rows(body, "plans", self.plans, plain_map)
+        types = self._rows(body, "types", self.types, _decode_maps)
+        plans = self._rows(body, "plans", self.plans, _decode_maps)
         sites = self._new_sites(body, len(self.functions) + len(functions))
         added = len(sites["role"]) + sum(map(len, (functions, call_sites, skipped, types, plans)))
         if added != count:
@@ -104,7 +109,7 @@ class SnapshotTables:
         for name, column in sites.items():
             self._sites[name].append(column)
 
-    def _rows(self, body: Body, name: str, known: list[Any], decode: Callable[[Any], Any]) -> list[Any]:
+    def _rows(self, body: Body, name: str, known: list[Any], decode: Callable[[list[Any]], list[Any]]) -> list[Any]:
         if name not in body:
             return []
         table = body.table(name)
@@ -112,7 +117,8 @@ class SnapshotTables:
         rows: list[Any] = table.value("rows", array)
         if len(known) + len(rows) > LIMITS[name]:
             raise BadRecordError(f"it brings more than {LIMITS[name]} {name}")
-        return [decode(each) for each in rows]
+        self._budget.take(len(rows))
+        return decode(rows)
 
     def _new_sites(self, body: Body, functions: int) -> dict[str, NDArray[Any]]:
         if "sites" not in body:
@@ -189,34 +195,31 @@ def _encode_function(function: FunctionRecord) -> list[Any]:
     return [clip(function.name), function.address, clip(function.file), function.line, flags, inlined]
 
 
-_function_row = row(text, u64, text, u32, u8, array_of(text))
-
-
-def _decode_function(value: Any) -> FunctionRecord:
-    name, address, file, line, flags, inlined = _function_row(value)
-    return FunctionRecord(name, address, file, line, bool(flags & _ROOT), bool(flags & _HIDDEN), tuple(inlined))
+def _decode_functions(rows: list[Any]) -> list[FunctionRecord]:
+    return [
+        FunctionRecord(name, address, file, line, bool(flags & _ROOT), bool(flags & _HIDDEN), tuple(inlined))
+        for name, address, file, line, flags, inlined in checked_rows(rows, (text, u64, text, u32, u8, array_of(text)))
+    ]
 
 
 def _encode_call_site(site: CallSite) -> list[Any]:
     return [site.address, clip(site.name), site.offset, clip(site.file), site.line]
 
 
-_call_site_row = row(u64, text, u64, text, u32)
-
-
-def _decode_call_site(value: Any) -> CallSite:
-    return CallSite(*_call_site_row(value))
+def _decode_call_sites(rows: list[Any]) -> list[CallSite]:
+    return [CallSite(*each) for each in checked_rows(rows, (u64, text, u64, text, u32))]
 
 
 def _encode_skipped(skipped: SkippedRecord) -> list[Any]:
     return [clip(skipped.name), clip(skipped.reason)]
 
 
-_skipped_row = row(text, text)
+def _decode_skipped(rows: list[Any]) -> list[SkippedRecord]:
+    return [SkippedRecord(*each) for each in checked_rows(rows, (text, text))]
 
 
-def _decode_skipped(value: Any) -> SkippedRecord:
-    return SkippedRecord(*_skipped_row(value))
+def _decode_maps(rows: list[Any]) -> list[dict[str, Any]]:
+    return [plain_map(each) for each in rows]
 
 
 def _encode_map(value: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 import zstandard
 
 from funcrec.trace import bodies, codec, tables
+from funcrec.trace.budgets import filling
 from funcrec.trace.codec import Tables
 from funcrec.trace.framing import Head, Prefix, pack_end
 from funcrec.trace.grouping import group
@@ -192,6 +193,10 @@ class TraceWriter:
         limit = MAX_RAW if kind in LARGE else MAX_SMALL_RAW
         _require(len(raw) <= limit, f"a record of {len(raw)} bytes ({kind.name.lower()}), at most {limit} are allowed")
         frame = self._compressor.compress(raw)
+        fill = filling(kind, count, len(raw), len(frame), sites="sites" in body)
+        if fill:
+            raw = self._packer.pack(body | {"fill": fill})
+            frame = self._compressor.compress(raw)
         prefix = Prefix(kind, 1, 0, len(self._prefixes), len(frame), len(raw), first, t_min, t_max, count)
         self._write(prefix.frame(self._file_id) + frame)
         self._prefixes.append(prefix.payload(self._file_id))
