@@ -1,5 +1,10 @@
 """Walks up and down the tree of calls, for all calls at once. A caller's row is always below its callees' rows."""
 
+import operator
+from array import array
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,12 +64,46 @@ def levels(parent: Index, depth: NDArray[np.uint32], rows: Index) -> NDArray[np.
         depth: any number that is larger in a callee than in its caller.
         rows: the calls asked for, ascending.
     """
+    if _is_deep(depth):
+        numbers = array("q", [-1]) * (len(parent) + 1)  # the last is what -1 reads
+        for row, above in zip(array("q", rows.tobytes()), array("q", parent[rows].tobytes()), strict=True):
+            numbers[row] = numbers[above] + 1
+        return np.frombuffer(numbers, dtype=np.int64)[rows]
     result = np.zeros(len(parent) + 1, dtype=np.int64)
-    result[-1] = -1  # what -1 reads
+    result[-1] = -1
     for level in by_depth(depth[rows]):
         here = rows[level]
         result[here] = result[parent[here]] + 1
     return result[rows]
+
+
+def fold_up(ufunc: np.ufunc, values: NDArray[Any], parent: Index, depth: NDArray[np.uint32]) -> NDArray[Any]:
+    """Combine the value of every call with those of everything that it called, directly or not.
+
+    Args:
+        ufunc: np.add or np.maximum.
+        values: one per call.
+        parent, depth: of the calls; a callee is deeper than its caller.
+    """
+    result = values.copy()
+    if _is_deep(depth):
+        combine: Callable[[Any, Any], Any] = operator.add if ufunc is np.add else max
+        # Arrays, since lists of that many numbers take five times the memory.
+        folded, callers = array(result.dtype.char, result.tobytes()), array("q", parent.tobytes())
+        for row in range(len(folded) - 1, -1, -1):
+            if callers[row] >= 0:
+                folded[callers[row]] = combine(folded[callers[row]], folded[row])
+        return np.frombuffer(folded, dtype=values.dtype)
+    for level in reversed(by_depth(depth)):
+        callers_here = parent[level]
+        inner = np.flatnonzero(callers_here >= 0)
+        ufunc.at(result, callers_here[inner], result[level[inner]])
+    return result
+
+
+def _is_deep(depth: NDArray[np.uint32]) -> bool:
+    """True when there are so many levels, for so few calls, that going level by level costs more than call by call."""
+    return len(depth) > 0 and int(depth.max()) > 1000 + len(depth) // 100
 
 
 def by_depth(depth: NDArray[np.uint32]) -> list[Index]:

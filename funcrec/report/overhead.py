@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from funcrec.errors import UsageError
 from funcrec.report.calls import Calls
-from funcrec.report.nesting import by_depth
+from funcrec.report.nesting import fold_up
 from funcrec.report.pairing import self_times
 
 if TYPE_CHECKING:
@@ -67,15 +67,6 @@ def _cost_inside(trace: "Trace", calls: Calls, costs: Costs) -> Costs:
     own = hit[calls.entry_event] + np.where(calls.exit_event >= 0, hit[calls.exit_event], 0.0)
     single = calls.exit_event == calls.entry_event
     own[single] = hit[calls.entry_event[single]]
-    inside: Costs = _with_callees(own, calls) - own / 2
+    inside: Costs = fold_up(np.add, own, calls.parent, calls.depth) - own / 2
     inside[single] = 0.0
     return inside
-
-
-def _with_callees(own: Costs, calls: Calls) -> Costs:
-    """Sum over each call and all that it called."""
-    total = own.copy()
-    for level in reversed(by_depth(calls.depth)):
-        inner = level[calls.parent[level] >= 0]
-        np.add.at(total, calls.parent[inner], total[inner])
-    return total

@@ -1,7 +1,7 @@
 """Calls to merged trees: one node for every path of functions, top-down from the roots or bottom-up from a function."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,12 @@ from funcrec.report.exact import sum_by
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import by_label, encode
 from funcrec.report.labels import function_names
-from funcrec.report.nesting import levels, with_callees
+from funcrec.report.nesting import levels, nearest_shown, with_callees
 from funcrec.report.request import Names
 
 I64 = NDArray[np.int64]
+
+MAX_LEVELS = 1000  # of a tree: more can be neither drawn nor read, and is the depth of a recursion
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ def frames_of(selection: Selection, names: Names = Names.FULL) -> Frames:
 
 def callees(frames: Frames) -> Tree:
     """Merge all calls top-down: calls with the same path of functions are one node."""
+    everything, inside = frames, np.flatnonzero(frames.depth < MAX_LEVELS)
+    if len(inside) < len(frames.depth):
+        frames = _only(frames, inside)
     order = np.argsort(frames.depth, kind="stable")
     ends = np.cumsum(np.bincount(frames.depth, minlength=1))
     node = np.full(len(order), -1, np.int64)
@@ -93,7 +98,30 @@ def callees(frames: Frames) -> Tree:
         parents.append(up - 1)
         codes.append(code)
         count += len(pairs)
-    return _tree(frames, node.astype(np.intp), np.arange(len(node)), parents, codes)
+    if frames is everything:
+        return _tree(frames, node.astype(np.intp), np.arange(len(node)), parents, codes)
+    # What is deeper counts with the innermost that has a node: as calls and self time, its total time is in there.
+    of = np.full(len(everything.depth), -1, np.int64)
+    of[inside] = node
+    deeper = np.flatnonzero(everything.depth >= MAX_LEVELS)
+    of[deeper] = of[nearest_shown(everything.parent, everything.depth < MAX_LEVELS)[deeper]]
+    duration_ns = everything.duration_ns.copy()
+    duration_ns[deeper] = np.minimum(duration_ns[deeper], 0)
+    return _tree(replace(everything, duration_ns=duration_ns), of.astype(np.intp), np.arange(len(of)), parents, codes)
+
+
+def _only(frames: Frames, rows: I64) -> Frames:
+    """Some calls, whose callers are all among them."""
+    place = np.full(len(frames.depth) + 1, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    return Frames(
+        frames.code[rows],
+        frames.names,
+        place[frames.parent[rows]],
+        frames.depth[rows],
+        frames.duration_ns[rows],
+        frames.self_ns[rows],
+    )
 
 
 def callers(frames: Frames, start: I64) -> Tree:
@@ -110,7 +138,9 @@ def callers(frames: Frames, start: I64) -> Tree:
     parents: list[I64] = []
     codes: list[I64] = []
     count = 0
-    while len(rows):
+    for _ in range(MAX_LEVELS):
+        if len(rows) == 0:
+            break
         found, pairs = encode((above + 1) * len(frames.names) + frames.code[at])
         up, code = np.divmod(pairs.astype(np.int64), max(len(frames.names), 1))
         parents.append(up - 1)

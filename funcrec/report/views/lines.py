@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
-from funcrec.report.nesting import by_depth, levels
+from funcrec.report.nesting import fold_up, levels
 
 Index = NDArray[np.int64]
 Rows = NDArray[Any]  # rows as i32 or i64
@@ -131,9 +131,5 @@ def _order(
 def _last_inside(selection: Selection) -> Rows:
     """For each call the highest row of what it called, directly or not; its own when it called nothing."""
     calls = selection.calls
-    last = np.arange(len(calls), dtype=np.int32 if len(calls) < 1 << 31 else np.int64)
-    for level in reversed(by_depth(calls.depth)):
-        callers = calls.parent[level]
-        inner = np.flatnonzero(callers >= 0)
-        np.maximum.at(last, callers[inner], last[level[inner]])
-    return last
+    own = np.arange(len(calls), dtype=np.int32 if len(calls) < 1 << 31 else np.int64)
+    return fold_up(np.maximum, own, calls.parent, calls.depth)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from funcrec.report.filters import select
+from funcrec.report.nesting import fold_up, levels
 from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest
-from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost
+from funcrec.report.tree import MAX_LEVELS, Frames, Tree, below, callees, callers, frames_of, merge, outermost
 from tests.calltrees import make_trace, random_tree_events
 
 
@@ -84,3 +85,38 @@ def test_nothing_is_an_empty_tree() -> None:
     assert len(callees(frames)) == 0
     assert len(callers(frames, np.zeros(0, np.int64))) == 0
     assert len(callees(below(frames, outermost(frames, np.zeros(0, bool))))) == 0
+
+
+def test_deep_recursion_is_one_node_beyond_the_limit() -> None:
+    depth = MAX_LEVELS + 500
+    parent = np.arange(-1, depth - 1)
+    frames = Frames(
+        code=np.zeros(depth, np.intp),
+        names=["main.f"],
+        parent=parent,
+        depth=np.arange(depth),
+        duration_ns=np.full(depth, 5),
+        self_ns=np.ones(depth, np.int64),
+    )
+    tree = callees(frames)
+    assert len(tree) == MAX_LEVELS
+    assert tree.calls.tolist() == [1] * (MAX_LEVELS - 1) + [501]
+    assert tree.total_ns.tolist() == [5] * MAX_LEVELS
+    assert int(tree.self_ns.sum()) == depth
+
+
+def test_deep_and_shallow_ways_agree() -> None:
+    random = np.random.default_rng(5)
+    parent = np.array([-1, *(int(random.integers(max(at - 3, 0), at)) for at in range(1, 4000))])
+    depth = np.zeros(4000, np.uint32)
+    for at in range(1, 4000):
+        depth[at] = depth[parent[at]] + 1
+    assert int(depth.max()) > 1040  # deep enough for the other way
+    rows = np.arange(4000)
+    assert levels(parent, depth, rows).tolist() == depth.tolist()
+    values = random.integers(0, 100, 4000)
+    for ufunc in (np.add, np.maximum):
+        slow = values.copy()
+        for at in range(3999, 0, -1):
+            slow[parent[at]] = ufunc(slow[parent[at]], slow[at])
+        assert fold_up(ufunc, values, parent, depth).tolist() == slow.tolist()
