@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FUNCREC, Recorder, Starter, funcrec, wait_until
-from tests.integration.scenarios import patterns, workload
+from tests.integration.scenarios import own_workload, patterns, workload
 
 
 def _fails(code: int, *arguments: str | Path, word: str = "", **options: object) -> str:
@@ -186,8 +186,8 @@ def test_a_closed_pipe_is_no_failure(trace: Path) -> None:
     assert report.returncode == 0
 
 
-def test_ctrl_c_during_set_up_leaves_nothing(start_recording: Starter) -> None:
-    recording = start_recording(workload(), ["main.*", "runtime.*"])
+def test_ctrl_c_during_set_up_leaves_nothing(start_recording: Starter, tmp_path: Path) -> None:
+    recording = start_recording(own_workload(tmp_path), ["main.*", "runtime.*"])
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children")
     wait_until(lambda: bool(children.read_text().split()), "the set-up has begun")
     compiler = children.read_text().split()
