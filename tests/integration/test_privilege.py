@@ -111,8 +111,8 @@ def test_a_launched_program_is_the_callers(start_recording: Starter, monkeypatch
     seen = threads(program)
     environment = Path(f"/proc/{program}/environ").read_bytes()
     recording.interrupt()
-    recording.process.stdin.close()
     trace = recording.finish()
+    recording.process.stdin.close()
     assert trace.status in (2, 128 + signal.SIGINT), trace.stderr
     for status in seen:
         assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(CALLER)}
