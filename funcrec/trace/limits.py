@@ -24,7 +24,7 @@ MAX_ROWS = 1 << 22  # rows of any other table: processes, losses, clocks, notes,
 
 # Whole-file budgets, as base + factor x bytes: what a file asks for is bounded by its size. A writer fills up records
 # that are denser than the factors allow, so that no honest file is ever refused.
-EVENTS_BASE, EVENTS_PER_BYTE = 1 << 18, 2
+EVENTS_BASE, EVENTS_PER_BYTE = 1 << 17, 1.5
 CAPTURES_BASE, CAPTURES_PER_BYTE = 1 << 16, 0.5
 RAW_BASE, RAW_PER_BYTE = 1 << 28, 256
 SMALL_RAW_BASE, SMALL_RAW_PER_BYTE = 8 << 20, 16
