@@ -39,17 +39,17 @@ class Target:
     check: Callable[[bytes], None] = lambda output: None
     refuses: bool = False
 
-    def run(self, path: str) -> bytes:
-        """Return what it writes to standard output; exceptions come as they are."""
+    def run(self, path: str, sink: Any = None) -> bytes:
+        """Return what it writes to standard output, or give it to `sink`; exceptions come as they are."""
         function, defaults = _command(self.command)
         files: dict[str, Any] = {"base": path, "new": path} if self.command == "diff" else {"files": [path]}
         if self.command == "sql":
             files = {"words": [path, self.options["query"]]}
         options = {name: value for name, value in self.options.items() if name != "query"}
-        with _standard_output() as buffer:
+        with _standard_output(sink) as buffer:
             function(**(defaults | files | options))
             sys.stdout.flush()
-            return buffer.getvalue()
+            return buffer.getvalue() if sink is None else b""
 
 
 @cache
@@ -60,16 +60,32 @@ def _command(name: str) -> tuple[Callable[..., Any], dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _standard_output() -> Iterator[io.BytesIO]:
+def _standard_output(sink: Any) -> Iterator[Any]:
     kept = sys.stdout, sys.stderr
-    buffer = io.BytesIO()
-    text = io.TextIOWrapper(buffer, encoding="utf-8", write_through=True)
-    sys.stdout, sys.stderr = text, io.StringIO()
+    buffer = io.BytesIO() if sink is None else sink
+    sys.stdout, sys.stderr = _Standard(buffer), io.StringIO()  # type: ignore[assignment]
     try:
         yield buffer
     finally:
         sys.stdout, sys.stderr = kept
-        text.detach()
+
+
+class _Standard:
+    """As much of a text stream as views use."""
+
+    encoding = "utf-8"
+
+    def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer
+
+    def write(self, text: str) -> None:
+        self.buffer.write(text.encode())
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
 
 
 def check_text(output: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from funcrec.errors import TraceError, UsageError
+from tests.fuzz.bombs import BOMBS
 from tests.fuzz.corpus import hostile_files, seeds
 from tests.fuzz.targets import Target, targets
 
@@ -44,6 +45,24 @@ def test_what_did_harm_once_does_so_no_more(path, one_processor):
     for target in targets():
         with contextlib.suppress(TraceError, *([UsageError] if target.refuses else [])):
             target.check(target.run(str(path)))
+
+
+SUMMARIES = ("info --check", "hist json", "graph json", "report text")
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_a_megabyte_can_ask_for_is_bounded(name, tmp_path):
+    path = tmp_path / "bomb.zst"
+    path.write_bytes(BOMBS[name]())
+    assert path.stat().st_size <= 1_000_000
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.bounded", path, *SUMMARIES],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
