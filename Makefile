@@ -19,7 +19,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 SOURCES := funcrec tests demo
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo bench golden build clean
+.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo bench soak golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ demo: setup ## build real Go programs, record them under load: a call graph, the
 
 bench: setup ## cost, start-up, drain and replay as ratios within one run; the table goes to bench/results
 	@$(PYTHON) -m tests.bench
+
+SOAK_KILLS ?= 500
+soak: setup ## kill recorders at random moments, SOAK_KILLS times: nothing left behind, files readable
+	@$(PYTHON) -m tests.soak.kills $(SOAK_KILLS)
 
 golden: setup ## add golden traces and listings that are missing
 	@$(PYTHON) -m tests.golden.make
