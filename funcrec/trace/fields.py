@@ -176,6 +176,7 @@ def integer(low: int, high: int) -> Check:
 
 
 u8, u32, u64 = integer(0, (1 << 8) - 1), integer(0, (1 << 32) - 1), integer(0, (1 << 64) - 1)
+u31, u63 = integer(0, (1 << 31) - 1), integer(0, (1 << 63) - 1)  # what consumers keep in signed columns
 i32 = integer(-(1 << 31), (1 << 31) - 1)
 time_ns, end_ns = integer(0, MAX_TIME - 1), integer(-1, MAX_TIME - 1)
 

@@ -15,7 +15,7 @@ from funcrec.trace import planes
 from funcrec.trace.bodies import clip
 from funcrec.trace.budgets import ObjectBudget
 from funcrec.trace.codec import Tables
-from funcrec.trace.fields import Body, array, array_of, checked_rows, plain_map, text, u8, u32, u64
+from funcrec.trace.fields import Body, array, array_of, checked_rows, plain_map, text, u8, u31, u63, u64
 from funcrec.trace.framing import BadRecordError
 from funcrec.trace.limits import (
     MAX_CALL_SITES,
@@ -198,7 +198,7 @@ def _encode_function(function: FunctionRecord) -> list[Any]:
 def _decode_functions(rows: list[Any]) -> list[FunctionRecord]:
     return [
         FunctionRecord(name, address, file, line, bool(flags & _ROOT), bool(flags & _HIDDEN), tuple(inlined))
-        for name, address, file, line, flags, inlined in checked_rows(rows, (text, u64, text, u32, u8, array_of(text)))
+        for name, address, file, line, flags, inlined in checked_rows(rows, (text, u64, text, u31, u8, array_of(text)))
     ]
 
 
@@ -207,7 +207,7 @@ def _encode_call_site(site: CallSite) -> list[Any]:
 
 
 def _decode_call_sites(rows: list[Any]) -> list[CallSite]:
-    return [CallSite(*each) for each in checked_rows(rows, (u64, text, u64, text, u32))]
+    return [CallSite(*each) for each in checked_rows(rows, (u64, text, u63, text, u31))]
 
 
 def _encode_skipped(skipped: SkippedRecord) -> list[Any]:

@@ -88,7 +88,10 @@ def test_captures_come_back(seed, n, share, longest):
     assert {int(order[at]): blob for at, blob in stored.items()} == expected
 
 
-@given(st.lists(st.tuples(texts, u64, texts, u32, texts), max_size=5), st.lists(st.tuples(u32, u64, texts, times)))
+@given(
+    st.lists(st.tuples(texts, st.integers(0, 2**63 - 1), texts, st.integers(0, 2**31 - 1), texts), max_size=5),
+    st.lists(st.tuples(u32, u64, texts, times)),
+)
 def test_tables_and_facts_come_back(names, facts):
     delta = SnapshotDelta(
         functions=[
