@@ -1,7 +1,7 @@
 /* One program for every site: what a hit means is in its cookie, so that any mix of sites is one link.
  *
  * Macros from the generator: the offsets of goroutine.h, RINGS, SITES, FACT_PAGES, and the switches PID_FILTER (0 none,
- * 1 only listed, 2 all but listed), GATED, DEFERRED, VALUES and CHAINED (0/1) with their files before this one.
+ * 1 only listed, 2 all but listed), GATED, DEFERRED, VALUES, CONDITION and CHAINED (0/1) with their files before this one.
  */
 
 /* The cookie, low bits first; record/attach.py packs it. */
@@ -114,6 +114,9 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	struct event event = {};
 	struct ring_state *state;
 	u64 depth;
+#if CONDITION
+	struct condition_scratch *test;
+#endif
 
 	if (!edge_matches(ctx, cookie, edge))
 		return 0;
@@ -156,16 +159,54 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 			return 0;
 		if (role == ROLE_GOEXIT)
 			goroutines.delete(&key);
-	} else if (found.goid) {
-		announce(ctx, &key, found.g, event.time_ns, site);
 	}
 	event.goid = found.goid;
 	event.depth = (u32)depth & ~7u;
 	event.depth |= found.stack;
 	event.site = site;
+#if CONDITION
+	/* Before anything is sent: a call that is not wanted costs no room. */
+	test = condition_scratch_of(event.tid);
+	if (!test)
+		return 0;
+	test->hit.event = event;
+	test->hit.key = key;
+	test->hit.cookie = cookie;
+	test->hit.depth = depth;
+	test->hit.sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
+	test->hit.g = found.g;
+	test->hit.ring = ring;
+	test->verdict = condition_admits(ctx, test, role);
+	event = test->hit.event;
+	key = test->hit.key;
+	cookie = test->hit.cookie;
+	depth = test->hit.depth;
+	found.g = test->hit.g;
+	ring = test->hit.ring;
+	role = COOKIE_ROLE(cookie);
+	site = COOKIE_SITE(cookie);
+	state = ring_state_of(ring);
+	if (!state)
+		return 0;
+	if (test->verdict == REJECTED) {
+		if (test->frame.waits)
+			count_idle(test->frame.event.site);
+		goto chained;
+	}
+	if (role < ROLE_RECOVERY && event.goid && test->verdict != WAITS)
+		announce(ctx, &key, found.g, test->frame.waits ? test->frame.event.time_ns : event.time_ns, site);
+#else
+	if (role < ROLE_RECOVERY && event.goid)
+		announce(ctx, &key, found.g, event.time_ns, site);
+#endif
 	if (role == ROLE_ENTRY || role == ROLE_POINT || role == ROLE_FAULT) {
 		s64 delta = user_word(ctx->sp + 8 * COOKIE_SP_WORDS(cookie)) - ctx->ip;
-		event.caller_delta = delta == (s32)delta ? (s32)delta : NO_CALLER;
+		/* NO_CALLER when it does not fit. Without a jump, and written as the word it was read in: ways that differ in
+		 * what the verifier knows are walked one by one through all that follows. */
+		u64 over = (u64)(delta + (1ll << 31)) >> 32;
+		over = -((over | -over) >> 63);
+		delta = (delta & ~over) | ((u32)NO_CALLER & over);
+		*(volatile u64 *)&event.caller_delta = (u32)delta | (u64)event.tid << 32;
 	}
 #if VALUES
 	/* Before the event: who sees the event finds its values, or they are lost. */
@@ -175,7 +216,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 
 		event.depth |= EVENT_VALUES;
 		if (scratch) {
-			struct value_hit *kept = &scratch->hit;
+			struct kept_hit *kept = &scratch->hit;
 
 			kept->event = event;
 			kept->key = key;
@@ -194,15 +235,40 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 			state = ring_state_of(ring);
 			if (!state)
 				return 0;
+#if CONDITION
+			/* Found again rather than kept, so that the machine has its registers for itself. */
+			test = condition_scratch_of(event.tid);
+			if (!test)
+				return 0;
+#endif
 		}
 		if (failed < 0)
 			__sync_fetch_and_add(&state->lost_values, 1);
+	}
+#endif
+#if CONDITION
+	if (role == ROLE_ENTRY) {
+		if (!condition_remembers(test, &event, state)) {
+			test->verdict = REJECTED;
+			goto chained;
+		}
+		if (test->verdict == WAITS)
+			return 1;
+	}
+	if (role == ROLE_EXIT && test->frame.waits) {
+#if DEFERRED
+		if (!defer(ring, state, &test->frame.event, ROLE_ENTRY))
+#endif
+			send(ring, state, &test->frame.event);
 	}
 #endif
 #if DEFERRED
 	if (!defer(ring, state, &event, role))
 #endif
 		send(ring, state, &event);
+#if CONDITION
+chained:
+#endif
 #if CHAINED
 	if (role <= ROLE_POINT) {
 		u32 twin = COOKIE_TWIN(cookie);
@@ -210,7 +276,11 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 			     ctx->sp + 8 * COOKIE_SP_WORDS(cookie), depth, &key, ring, state, &event);
 	}
 #endif
+#if CONDITION
+	return test->verdict == ADMITTED;
+#else
 	return 1;
+#endif
 }
 
 int hit(struct pt_regs *ctx)

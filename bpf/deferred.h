@@ -4,22 +4,7 @@
  * Goexit, the end of the recording) keep their entry: it is sent when its place is taken, or by the recorder at the end.
  */
 
-struct frame_key {
-	u64 stack; /* goid, or bit 63 and thread and kind for system stacks */
-	u32 pid;
-	u32 depth;
-};
-
 BPF_F_TABLE("hash", struct frame_key, struct event, deferred, DEFERRED_FRAMES, 0);
-
-static __always_inline void frame_key_of(struct frame_key *key, struct event *event)
-{
-	u32 kind = event->depth & EVENT_STACK_MASK;
-
-	key->stack = kind ? 1ull << 63 | (u64)event->tid << 2 | kind : event->goid;
-	key->pid = event->pid;
-	key->depth = event->depth & ~7u;
-}
 
 /* Returns 0 when the event is to be sent now, 1 when it is to wait or to be forgotten. */
 static __always_inline int defer(u32 ring, struct ring_state *state, struct event *event, u32 role)

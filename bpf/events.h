@@ -42,3 +42,6 @@ struct goroutine_key {
 	u64 goid;
 	u64 pid;
 };
+
+/* Keeps the compiler from using what it knows of x: the bound that follows must be visible to the verifier. */
+#define value_opaque(x) asm volatile("" : "+r"(x))

@@ -5,11 +5,18 @@
  * trace/values.py decodes the blob.
  *
  * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
- * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS, SLEEPABLE (0/1: the program may
- * sleep). values_output() is generated. Interface: value_scratch_of(), capture_values().
+ * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS; hit.h
+ * stands before this file. values_output() is generated. Interface: value_scratch_of(), capture_values().
  */
 
+/* Items and references of one capture; fewer beside a condition, since the verifier follows both in one program. */
+#if CONDITION && (GATED || DEFERRED)
+#define VALUE_STEPS 64
+#elif CONDITION
+#define VALUE_STEPS 128
+#else
 #define VALUE_STEPS 256
+#endif
 #define VALUE_QUEUE 128 /* a power of two */
 
 /* What a reference says about the words at its offset. */
@@ -80,20 +87,9 @@ struct value_item {
 	u16 pad;
 };
 
-/* What a hit knows already, kept in memory during the capture: what the verifier knows of it must not tell one way to get
- * there from another, or it walks the whole machine once for each. */
-struct value_hit {
-	struct event event;
-	struct goroutine_key key;
-	u64 cookie;
-	u64 depth;
-	u64 sp; /* at function entry */
-	u32 ring;
-};
-
 /* Working memory of one thread: a thread is in one hit at a time, whatever preempts it. */
 struct value_scratch {
-	struct value_hit hit;
+	struct kept_hit hit;
 	u64 registers[16];
 	struct value_item queue[VALUE_QUEUE];
 	u64 bias;
@@ -118,21 +114,6 @@ BPF_F_TABLE("array", u32, struct value_ref, value_refs, VALUE_REFS, 1024 /* BPF_
 BPF_F_TABLE("hash", u64, u32, value_types, VALUE_TYPES, 0);
 BPF_F_TABLE("hash", u32, struct value_scratch, value_scratches, VALUE_THREADS, 1 /* BPF_F_NO_PREALLOC */);
 BPF_F_TABLE("array", u32, struct value_scratch, value_blank, 1, 0);
-
-/* Keeps the compiler from using what it knows of x: the bound that follows must be visible to the verifier. */
-#define value_opaque(x) asm volatile("" : "+r"(x))
-
-/* Reads user memory. A page that is not in memory, such as one of constants that nobody has looked at yet, can only be
- * brought in by a program that may sleep. */
-static __always_inline s64 value_copy(void *to, u32 size, void *from)
-{
-	s64 got = bpf_probe_read_user(to, size, from);
-#if SLEEPABLE
-	if (got < 0)
-		got = bpf_copy_from_user(to, size, from);
-#endif
-	return got;
-}
 
 static __always_inline u64 value_word(struct value_scratch *s, u32 offset)
 {
@@ -317,26 +298,6 @@ static __always_inline int value_step(struct value_scratch *s)
 	return 1;
 }
 
-static __always_inline void value_registers(struct value_scratch *s, struct pt_regs *ctx, u64 sp)
-{
-	s->registers[0] = ctx->ax;
-	s->registers[1] = ctx->bx;
-	s->registers[2] = ctx->cx;
-	s->registers[3] = ctx->di;
-	s->registers[4] = ctx->si;
-	s->registers[5] = ctx->r8;
-	s->registers[6] = ctx->r9;
-	s->registers[7] = ctx->r10;
-	s->registers[8] = ctx->r11;
-	s->registers[9] = ctx->dx;
-	s->registers[10] = ctx->bp;
-	s->registers[11] = sp;
-	s->registers[12] = ctx->r12;
-	s->registers[13] = ctx->r13;
-	s->registers[14] = ctx->r14;
-	s->registers[15] = ctx->r15;
-}
-
 static __always_inline struct value_scratch *value_scratch_of(u32 tid)
 {
 	struct value_scratch *scratch = value_scratches.lookup(&tid);
@@ -365,7 +326,8 @@ static __always_inline void value_roots(struct value_scratch *s, struct value_si
 		k &= 15;
 		*(u64 *)(s->blob + 8 + 8 * k) = s->registers[site->register_of[k] & 15];
 	}
-	at = 8 + count * 8;
+	/* Read again: of what was counted with, the verifier knows too much. */
+	at = 8 + *(volatile u8 *)&site->registers * 8;
 	value_opaque(at);
 	at &= 255;
 	value_opaque(size);
@@ -386,7 +348,7 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 		return -1;
 	s->head = s->tail = s->elements = s->depth = s->status = 0;
 	s->bias = ctx->ip - site->address;
-	value_registers(s, ctx, s->hit.sp);
+	read_registers(s->registers, ctx, s->hit.sp);
 	value_roots(s, site, s->hit.sp);
 	s->base = 0;
 	s->ref = site->first_ref;

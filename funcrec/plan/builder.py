@@ -1,7 +1,7 @@
 """Executable and patterns -> ProbePlan. Pure: the same input gives the same plan."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
@@ -13,6 +13,7 @@ from funcrec.plan.sites import (
     MAX_INLINED_NAMES,
     Edge,
     ExitMode,
+    Needs,
     PlannedFunction,
     ProbePlan,
     ProbeSite,
@@ -56,6 +57,7 @@ def build_plan(
     exits: ExitMode = ExitMode.RET,
     takes_back: bool = False,
     adaptive: bool = False,
+    needs: Callable[[int, str, Sequence[Pattern]], Needs] | None = None,
 ) -> ProbePlan:
     """Decide what to probe.
 
@@ -71,6 +73,7 @@ def build_plan(
         exits: where exits are observed.
         adaptive: cheap exits that turn out to be dear can be given up while recording.
         takes_back: an exit that was told may be taken back later: nothing in the kernel depends on it.
+        needs: what a condition wants of a function: its number, its name, the patterns that name it.
 
     Raises:
         UsageError: a pattern does not parse, or the plan is too large.
@@ -94,7 +97,11 @@ def build_plan(
     for selected in selection.functions:
         function = executable.functions[selected.index]
         asking = [parsed[at] for at in selected.patterns] + [parsed_roots[at] for at in selected.roots]
-        code = _code(reader, function, asking, arguments=arguments, results=results)
+        wants = needs(selected.index, function.name, asking) if needs else Needs()
+        if wants.reason and not selected.roots:
+            skipped.append(Skipped(function.name, wants.reason))
+            continue
+        code = _code(reader, function, asking, arguments=arguments or wants.arguments, results=results or wants.results)
         if any(site.address in taken for site in code.sites):
             code = FunctionCode(
                 reason="watched already to see how goroutines begin and end; its calls are not recorded"
@@ -102,7 +109,7 @@ def build_plan(
         if code.reason:
             skipped.append(Skipped(function.name, code.reason))
         else:
-            keep = results or any(pattern.results is not None for pattern in asking)
+            keep = results or wants.results or any(pattern.results is not None for pattern in asking)
             planned.append((selected, Candidate(function, code.sites, keep)))
     if not planned:
         raise TargetError(

@@ -122,6 +122,21 @@ class PlannedFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a condition on calls (--if) wants of a function's sites.
+
+    Attributes:
+        reason: why no call of it can meet the condition, so that it needs no probes; "" when one can.
+        arguments: registers of arguments must be as at entry at the entry site.
+        results: the results must be in place at the exit sites.
+    """
+
+    reason: str = ""
+    arguments: bool = False
+    results: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A matched function that is not probed, and the reason a user can understand."""
 

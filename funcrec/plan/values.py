@@ -67,7 +67,7 @@ class ValuePlans:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """A value of a function, resolved: where its root is and the steps from there."""
 
     name: str
@@ -117,7 +117,7 @@ class ValuePlanner:
         Raises:
             UsageError: a name does not exist there, or cannot be read by name.
         """
-        wanted: list[_Wanted] = []
+        wanted: list[Wanted] = []
         raw: list[tuple[RawFetch, bool]] = []
         for fetches, result in ((arguments, False), (results, True)):
             for fetch in fetches:
@@ -126,7 +126,7 @@ class ValuePlanner:
                 elif isinstance(fetch, Special):
                     wanted.extend(_all(self.types, fetch, signature, result))
                 else:
-                    wanted.append(_resolve(self.types, function, signature, fetch, result))
+                    wanted.append(find_value(self.types, function, signature, fetch, results=result))
         if not wanted and not raw:
             return
         area = _RootArea(wanted, [rule for rule, _ in raw])
@@ -176,7 +176,7 @@ class ValuePlanner:
             tuple(notes),
         )
 
-    def _named_references(self, value: _Wanted, area: "_RootArea") -> list[Reference]:
+    def _named_references(self, value: Wanted, area: "_RootArea") -> list[Reference]:
         number, offset = value.place.type, 0
         for position, step in enumerate(value.steps):
             if step.kind is StepKind.FIELD:
@@ -188,7 +188,7 @@ class ValuePlanner:
             return [reference] if reference else []
         return self._root_references(value, number, offset, area)
 
-    def _root_references(self, value: _Wanted, number: int, offset: int, area: "_RootArea") -> list[Reference]:
+    def _root_references(self, value: Wanted, number: int, offset: int, area: "_RootArea") -> list[Reference]:
         """References of a value that lies in the root area: the same as in memory, at the words that hold it."""
         found = []
         if value.dictionary is not None and offset == 0 and not value.steps:
@@ -253,7 +253,7 @@ def _dictionary(types: TypeTable, signature: Signature, place: Place, results: b
     return signature.dictionary if needed else None
 
 
-def _all(types: TypeTable, special: Special, signature: Signature | None, results: bool) -> list[_Wanted]:
+def _all(types: TypeTable, special: Special, signature: Signature | None, results: bool) -> list[Wanted]:
     if (special is Special.RESULTS) is not results:
         where = "after '->'" if special is Special.RESULTS else "in the first list"
         raise UsageError(
@@ -263,11 +263,24 @@ def _all(types: TypeTable, special: Special, signature: Signature | None, result
         return []
     places = signature.results if results else signature.parameters
     return [
-        _Wanted(place.name, place, (), results, 0, _dictionary(types, signature, place, results)) for place in places
+        Wanted(place.name, place, (), results, 0, _dictionary(types, signature, place, results)) for place in places
     ]
 
 
-def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, results: bool) -> _Wanted:
+def value_names(types: TypeTable, signature: Signature, *, results: bool) -> list[str]:
+    """Names by which the values of one side of a call can be fetched."""
+    places = signature.results if results else signature.parameters
+    return [place.name for place in places] + ([] if results else _captured_names(types, signature))
+
+
+def find_value(
+    types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, *, results: bool
+) -> Wanted:
+    """Where a value of a function is, and the steps to it.
+
+    Raises:
+        UsageError: there is none of that name, or no such path.
+    """
     if signature is None:
         raise UsageError(
             f"'{fetch.name}' of {function}: the binary's debug information does not describe this function",
@@ -279,11 +292,11 @@ def _resolve(types: TypeTable, function: str, signature: Signature | None, fetch
         if place.name == path.root:
             steps = tuple(resolve(types, place.type, path))
             dictionary = None if steps else _dictionary(types, signature, place, results)
-            return _Wanted(fetch.name, place, steps, results, fetch.text_bytes, dictionary)
+            return Wanted(fetch.name, place, steps, results, fetch.text_bytes, dictionary)
     captured = None if results else _captured(types, signature, fetch)
     if captured:
         return captured
-    known = [place.name for place in places] + ([] if results else _captured_names(types, signature))
+    known = value_names(types, signature, results=results)
     near = difflib.get_close_matches(path.root, known, 3, 0.5)
     what = "result" if results else "parameter"
     remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known) or 'none'}"
@@ -301,7 +314,7 @@ def _captured_names(types: TypeTable, signature: Signature) -> list[str]:
     return [name.removeprefix("&") for name in _closure_fields(types, signature)]
 
 
-def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> _Wanted | None:
+def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> Wanted | None:
     """A variable of the enclosing function: in the closure object itself, or behind a pointer there (named `&x`)."""
     fields = _closure_fields(types, signature)
     path = fetch.path
@@ -315,7 +328,7 @@ def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> _Wan
     else:
         return None
     steps = resolve(types, prefix[-1].type, Path(path.root, path.steps, path.dereferences, path.function))
-    return _Wanted(fetch.name, place, tuple(prefix + steps), False, fetch.text_bytes)
+    return Wanted(fetch.name, place, tuple(prefix + steps), False, fetch.text_bytes)
 
 
 class _RootArea:
@@ -324,7 +337,7 @@ class _RootArea:
     The ABI assigns registers in ascending order too, so that the words of a string or slice stay side by side.
     """
 
-    def __init__(self, wanted: list[_Wanted], raw: list[RawFetch]) -> None:
+    def __init__(self, wanted: list[Wanted], raw: list[RawFetch]) -> None:
         pieces = [piece for value in wanted for piece in value.place.pieces]
         registers = {piece.register for piece in pieces if piece.register is not None}
         registers |= {value.dictionary for value in wanted if value.dictionary is not None}
@@ -370,7 +383,7 @@ def _length_register(rule: RawFetch) -> Register:
     return Register(number)
 
 
-def _named_row(value: _Wanted, area: _RootArea) -> dict[str, Any]:
+def _named_row(value: Wanted, area: _RootArea) -> dict[str, Any]:
     pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
     row: dict[str, Any] = {"name": value.name, "result": value.result, "type": value.place.type, "pieces": pieces}
     if value.dictionary is not None:

@@ -6,8 +6,11 @@ The fixed sources are in `bpf/`; only what depends on the machine (one ring per 
 from dataclasses import dataclass
 from enum import IntEnum
 
+from funcrec.plan.conditiontree import Lowered
 from funcrec.plan.programs import ValueLimits
 from funcrec.record.compile import Program
+from funcrec.record.conditioncode import condition_code
+from funcrec.record.conditionmaps import condition_macros
 from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
 from funcrec.target.runtime_layout import RuntimeLayout
@@ -40,6 +43,8 @@ class ProgramRequest:
         min_ns: drop calls that last shorter; 0: none.
         values: what may be captured, None when nothing is.
         chained: some hits tell the exits of several frames.
+        condition: that calls are tested against.
+        entry_only: no exits are probed.
     """
 
     layout: RuntimeLayout
@@ -51,6 +56,8 @@ class ProgramRequest:
     min_ns: int = 0
     values: ValueLimits | None = None
     chained: bool = False
+    condition: Lowered | None = None
+    entry_only: bool = False
 
 
 def generate(request: ProgramRequest) -> Program:
@@ -65,7 +72,10 @@ def generate(request: ProgramRequest) -> Program:
             _source("guard.h"),
             _source("send.h"),
             *([_source("gate.h")] if request.gated else []),
+            *([_source("hit.h")] if request.values or request.condition else []),
             *([_value_rings(request.rings, request.ring_bytes), _source("values.h")] if request.values else []),
+            *([_source("frames.h")] if request.min_ns or request.condition else []),
+            *(_condition(request.condition) if request.condition else []),
             *([_source("deferred.h")] if request.min_ns else []),
             *([_source("chain.h")] if request.chained else []),
             _source("calls.c"),
@@ -79,11 +89,12 @@ def generate(request: ProgramRequest) -> Program:
         maps.append("deferred")
     if request.values:
         maps += ["value_sites", "value_programs", "value_refs", "value_types", *value_ring_names(request.rings)]
+    if request.condition:
+        maps += ["condition_sites", "condition_loads"]
     if request.chained:
         maps += ["chains", "chain_origins"]
-    return Program(
-        text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps), sleepable=request.values is not None
-    )
+    reads_memory = request.values is not None or request.condition is not None
+    return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps), sleepable=reads_memory)
 
 
 def ring_names(rings: int) -> list[str]:
@@ -111,6 +122,10 @@ def _value_rings(rings: int, ring_bytes: int) -> str:
 
 def _source(name: str) -> str:
     return (data_path("bpf") / name).read_text()
+
+
+def _condition(lowered: Lowered) -> list[str]:
+    return [_source("condition.h"), condition_code(lowered), _source("admission.h")]
 
 
 def _rings(rings: int, ring_bytes: int) -> str:
@@ -146,7 +161,10 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         "MIN_NS": request.min_ns,
         "VALUES": int(request.values is not None),
         "CHAINED": int(request.chained),
+        "CONDITION": int(request.condition is not None),
     }
+    if request.condition is not None:
+        values |= condition_macros(request.condition, exits=not request.entry_only)
     if request.values is not None:
         values |= value_macros(request.values)
     if layout.parent_goid is not None:

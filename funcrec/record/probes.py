@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.errors import HostError
+from funcrec.plan.conditions import ConditionPlans, always
+from funcrec.plan.conditiontree import Lowered
 from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
@@ -30,6 +32,7 @@ from funcrec.record.codegen import (
     value_ring_names,
 )
 from funcrec.record.compile import Compiler
+from funcrec.record.conditionmaps import condition_maps
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import SUCCESSION, Links
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
@@ -44,7 +47,7 @@ class Probes:
         layout: of the target's runtime.
         max_sites: the plan will not have more.
         buffer_bytes: for all event rings together.
-        pid_filter, gated, min_ns, values, chained: see ProgramRequest.
+        pid_filter, gated, min_ns, values, chained, condition, entry_only: see ProgramRequest.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Probes:
         min_ns: int = 0,
         values: ValueLimits | None = None,
         chained: bool = False,
+        condition: Lowered | None = None,
+        entry_only: bool = False,
     ) -> None:
         self._layout = layout
         self._pid_filter = pid_filter
@@ -81,6 +86,8 @@ class Probes:
             min_ns=min_ns,
             values=values,
             chained=chained,
+            condition=condition,
+            entry_only=entry_only,
         )
         self._compiler.submit(generate(request))
 
@@ -115,6 +122,13 @@ class Probes:
             maps.update(self._descriptors["value_types"], struct.pack("<Q", address), struct.pack("<I", program))
         self._value_sites = frozenset(plans.sites)
 
+    def install_conditions(self, plans: ConditionPlans, sites: tuple[ProbeSite, ...]) -> None:
+        """Fill the tables that say which calls count; call it before `attach`."""
+        rows, loads = condition_maps(plans, sites)
+        for name, table in (("condition_sites", rows), ("condition_loads", loads)):
+            if len(table):
+                map_array(self._descriptors[name], len(table), table.dtype, writable=True)[:] = table
+
     def install_chains(self, plan: ProbePlan) -> None:
         """Fill the tables of exits that other sites' hits tell; call it before `attach`."""
         origins = map_array(self._descriptors["chain_origins"], len(plan.sites), "<u8", writable=True)
@@ -131,10 +145,19 @@ class Probes:
         own = os.getpid()
         if self._pid_filter == PidFilter.LISTED:
             self.list_pid(own)
+        if "condition_sites" in self._descriptors:
+            self._admit_calibration()
         self._calibration = calibrate(self._descriptors["hit"], self._max_sites, self._layout.goid)
         if self._pid_filter == PidFilter.LISTED:
             self.unlist_pid(own)
         return self._calibration.cost_ns
+
+    def _admit_calibration(self) -> None:
+        """A condition that always holds for the sites of the calibration: the whole way of an event is measured."""
+        plans = always(range(self._max_sites, self._max_sites + CALIBRATION_SITES), 0)
+        rows, _ = condition_maps(plans, ())
+        sites = map_array(self._descriptors["condition_sites"], len(rows), rows.dtype, writable=True)
+        sites[self._max_sites :] = rows[self._max_sites :]
 
     def attach(self, plan: ProbePlan, path: str, pids: Sequence[int], *, entry_only: bool) -> None:
         """Arm all sites: what tells how frames end first, then exits, entries last.

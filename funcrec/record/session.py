@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import funcrec
+from funcrec.errors import TargetError
 from funcrec.plan.builder import build_plan
-from funcrec.plan.captures import plan_values, wants_values
+from funcrec.plan.captures import Signatures, plan_values, wants_values
+from funcrec.plan.conditions import Condition
 from funcrec.plan.programs import ValueLimits
 from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
@@ -50,6 +52,7 @@ class RecordRequest:
         min_ns: drop calls that last shorter, in the kernel; 0: keep all.
         arguments, results: of every function whose pattern names none.
         values: False: capture no values at all.
+        condition: record only calls that meet it; "": all.
         exits: how the ends of calls are observed.
         max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
         quiet: no progress, no closing line.
@@ -73,6 +76,7 @@ class RecordRequest:
     arguments: bool = False
     results: bool = False
     values: bool = True
+    condition: str = ""
     exits: ExitMode = ExitMode.AUTO
     max_overhead: float | None = None
     quiet: bool = False
@@ -121,6 +125,8 @@ class _Session:
         self._program = program
         self._scope = scope
         self._progress = Progress(quiet=request.quiet)
+        self._signatures = Signatures(executable)
+        self._condition = Condition(request.condition, self._signatures) if request.condition else None
 
     def run(self) -> int:
         request = self._request
@@ -133,6 +139,8 @@ class _Session:
             min_ns=request.min_ns,
             values=ValueLimits() if self._wants_values() else None,
             chained=self._exits == ExitMode.AUTO,
+            condition=self._condition.lowered if self._condition else None,
+            entry_only=request.entry_only,
         )
         try:
             plan = self._plan()
@@ -143,6 +151,8 @@ class _Session:
                 ring.drain()  # the calibration's own events
             if values is not None:
                 probes.install_values(values, plan.sites)
+            if self._condition is not None:
+                probes.install_conditions(self._condition.plan(plan), plan.sites)
             if self._exits == ExitMode.AUTO:
                 probes.install_chains(plan)
             writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
@@ -156,8 +166,21 @@ class _Session:
         return max(self._scope.exit_status, 0)
 
     def _plan(self) -> ProbePlan:
+        try:
+            plan = self._build()
+        except TargetError:
+            if self._condition is not None:
+                self._condition.check()  # that it suits no function says more than that none is left
+            raise
+        if self._condition is not None:
+            self._condition.check()
+        for note in (*plan.notes, *(self._condition.notes(plan) if self._condition else ())):
+            self._progress.say(f"funcrec: {note}")
+        return plan
+
+    def _build(self) -> ProbePlan:
         request = self._request
-        plan = build_plan(
+        return build_plan(
             self._executable,
             request.patterns,
             request.roots,
@@ -169,11 +192,9 @@ class _Session:
             exits=self._exits,
             adaptive=True,
             # What the kernel has dropped or let through by an exit cannot be taken back.
-            takes_back=not request.roots and not request.min_ns,
+            takes_back=not request.roots and not request.min_ns and not request.condition,
+            needs=self._condition.needs if self._condition else None,
         )
-        for note in plan.notes:
-            self._progress.say(f"funcrec: {note}")
-        return plan
 
     @property
     def _exits(self) -> ExitMode:
@@ -189,7 +210,13 @@ class _Session:
         if not self._wants_values():
             return None
         request = self._request
-        values = plan_values(self._executable, plan, arguments=request.arguments, results=request.results)
+        values = plan_values(
+            self._executable,
+            plan,
+            arguments=request.arguments,
+            results=request.results,
+            signatures=self._signatures,
+        )
         for note in values.notes if values is not None else ():
             self._progress.say(f"funcrec: {note}")
         return values
@@ -276,6 +303,7 @@ class _Session:
                 "roots": request.roots,
                 "entry_only": request.entry_only,
                 "min_ns": request.min_ns,
+                "condition": request.condition,
                 "exits": str(self._exits),
                 "pids": request.pids,
                 "launched": self._program is not None,
