@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    pass
 
 
 class State(IntEnum):
@@ -62,17 +62,3 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self.start_ns)
-
-
-def pair_calls(trace: "Trace") -> tuple[Calls, NDArray[np.int64]]:
-    """Make the calls of all events of a trace (see `funcrec.report.pairing` for the rules).
-
-    Returns:
-        The calls, and the number of events of each site.
-
-    Raises:
-        TraceError: a block cannot be read.
-    """
-    from funcrec.report.pairing import pair
-
-    return pair(trace)

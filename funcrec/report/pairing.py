@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
+from funcrec.report.earlier import EarlierFrame, earlier_frames
 from funcrec.report.faults import take_back
 from funcrec.report.letgo import NEVER, adopt, depths, let_go_ns
 from funcrec.report.nextsmaller import next_at_most
@@ -31,6 +32,7 @@ class _Frames:
     Attributes:
         entry: position of the entry event. end: position of the event that ended it, the end of its stack if none did.
         stack: number of its stack. level: number of frames that were open below it. parent: frame or -1.
+        earlier: not among the m, see EarlierFrame.
     """
 
     entry: Index
@@ -40,10 +42,26 @@ class _Frames:
     state: NDArray[np.uint8]
     level: NDArray[np.int32]
     parent: Index
+    earlier: list[EarlierFrame]
 
 
-def pair(trace: "Trace") -> tuple[Calls, Index]:
-    """Make the calls of all events of a trace; also return the number of events of each site.
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """What the events of a trace say.
+
+    Attributes:
+        calls: all of them.
+        hits: i64, number of events of each site.
+        earlier: frames that were entered before the recording began.
+    """
+
+    calls: Calls
+    hits: Index
+    earlier: list[EarlierFrame]
+
+
+def pair(trace: "Trace") -> Paired:
+    """Make the calls of all events of a trace.
 
     Raises:
         TraceError: a block cannot be read.
@@ -72,11 +90,12 @@ def pair(trace: "Trace") -> tuple[Calls, Index]:
         "stack": frames.stack,
     }
     hits = np.bincount(streams.site, minlength=len(trace.sites))
+    earlier = frames.earlier
     rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
     # The table is as large as all that it is made of: let go of each column once its successor is there.
     del streams, frames, start_ns, end_ns, known, returned, entry_event, exit_event
     columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
-    return _table(columns, *rest), hits
+    return Paired(_table(columns, *rest), hits, earlier)
 
 
 def _mind_unseen_ends(trace: "Trace", streams: Streams, frames: _Frames, start_ns: Index) -> None:
@@ -129,6 +148,7 @@ def _frames(streams: Streams, trace: "Trace") -> _Frames:
     returns &= functions[streams.site[ends]] == function
     returns &= streams.depth[ends] == streams.depth[entry]
     del ends
+    earlier = earlier_frames(streams, roles, functions, end[returns & ~still])
     state[returns | point] = State.RETURNED
     state[(role == SiteRole.RECOVERY) | (role == SiteRole.FATAL)] = State.PANICKED
     state[role == SiteRole.GOEXIT] = State.GOEXIT
@@ -136,7 +156,7 @@ def _frames(streams: Streams, trace: "Trace") -> _Frames:
     if trace.header.options.get("entry_only"):
         state[:] = State.ENTRY
     level, parent = _nesting(roles, end, point)
-    return _Frames(entry, end, stack, function, state, level, parent)
+    return _Frames(entry, end, stack, function, state, level, parent, earlier)
 
 
 def _reach(roles: NDArray[np.uint8], depth: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from funcrec.report.calls import Calls
+    from funcrec.report.earlier import EarlierFrame
     from funcrec.report.filters import Selection
+    from funcrec.report.pairing import Paired
 
 
 class BlockFacts(Protocol):
@@ -157,12 +159,17 @@ class Trace:
 
     def table(self) -> "Calls":
         """Return all calls of the trace; made once, then kept."""
-        return self._paired[0]
+        return self._paired.calls
+
+    @property
+    def earlier(self) -> "list[EarlierFrame]":
+        """Frames that were entered before the recording began, by their exits; they are no calls."""
+        return self._paired.earlier
 
     @property
     def site_hits(self) -> "NDArray[np.int64]":
         """Number of recorded events of each site."""
-        return self._paired[1]
+        return self._paired.hits
 
     @property
     def events(self) -> int:
@@ -171,10 +178,10 @@ class Trace:
         return sum(counts.get(site.role, 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True))
 
     @cached_property
-    def _paired(self) -> "tuple[Calls, NDArray[np.int64]]":
-        from funcrec.report.calls import pair_calls
+    def _paired(self) -> "Paired":
+        from funcrec.report.pairing import pair
 
-        return pair_calls(self)
+        return pair(self)
 
     def calls(self, where: str | None = None, **filters: Any) -> "Selection":
         """Return the calls that pass a condition and filters.

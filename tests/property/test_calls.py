@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from funcrec.report.calls import Calls, State
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.recording import Trace
-from funcrec.trace.records import LostRecord, NoteRecord
+from funcrec.trace.records import LostRecord, NoteRecord, SiteRole
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 from tests.pairing_reference import reference_calls
 
@@ -105,3 +105,21 @@ def test_next_at_most_is_a_search(values: list[int]) -> None:
     for at, value in enumerate(values):
         later = [j for j in range(at + 1, len(values)) if values[j] <= value]
         assert found[at] == (later[0] if later else len(values))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(2, 200))
+def test_frames_entered_before_are_known_by_their_exits(seed: int, size: int) -> None:
+    """Cut the front off a recording: what was open there and returns later is told, once each, and nothing else."""
+    events = random_tree_events(random.Random(seed), size, panics=0)
+    cut = random.Random(seed).randrange(len(events))
+    sites, _ = standard_sites(3)
+    wanted = []
+    frames: dict[int, list[bool]] = {}
+    for at, event in enumerate(events):
+        if sites[event.site].role == SiteRole.ENTRY:
+            frames.setdefault(event.goid, []).append(at < cut)
+        elif sites[event.site].role == SiteRole.EXIT and frames[event.goid].pop() and at >= cut:
+            wanted.append((event.time_ns, sites[event.site].function, event.goid))
+    found = make_trace([events[cut:]]).earlier
+    assert sorted((frame.time_ns, frame.function, frame.goid) for frame in found) == sorted(wanted)

@@ -47,7 +47,8 @@ def put_seconds(field: Bytes, times_ns: Numbers) -> None:
 
 def duration_width(longest_ns: int) -> int:
     """Bytes that `put_durations` needs for durations up to `longest_ns`."""
-    return max(len(str(longest_ns // 10**9)), 3) + 7
+    rounded = (longest_ns + 500_000) // 10**9  # rounding can add a digit
+    return max(len(str(rounded)), 3) + 7
 
 
 def put_durations(field: Bytes, durations_ns: Numbers) -> None:

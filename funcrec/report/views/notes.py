@@ -26,6 +26,7 @@ def add_notes(selection: Selection, lines: Lines, output: OutputRequest) -> tupl
     for note in selection.trace.notes if len(lines) else []:
         place = int(np.searchsorted(lines.time_ns, note.time_ns))
         notes.append((place, note.time_ns, f"------- {printable(note.text)} -------", -1))
+    notes += _earlier(selection, lines, output)
     notes += _starts(selection, lines, output)
     notes.sort(key=lambda note: note[:2])
     numbers = np.array([(place, time_ns, row) for place, time_ns, _, row in notes], dtype=np.int64).reshape(-1, 3)
@@ -47,6 +48,20 @@ def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
         listed = ", ".join(f"{printable(name)} {count}" for name, count in most[:3])
         text += f": {listed}" + (f" and {len(most) - 3} more functions" if len(most) > 3 else "")
     return text + " -------"
+
+
+def _earlier(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
+    """A note where a frame ended that was there before the recording; a filter that hides calls hides these too."""
+    frames = selection.trace.earlier
+    if not frames or not selection.mask.all():
+        return []
+    names = function_names(selection.trace, output.names)
+    notes = []
+    for frame in frames:
+        place = int(np.searchsorted(lines.time_ns, frame.time_ns))
+        text = f"{printable(names[frame.function])} of [{frame.goid}] returned, entered before the recording"
+        notes.append((place, frame.time_ns, f"------- {text} -------", -1))
+    return notes
 
 
 def _starts(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
