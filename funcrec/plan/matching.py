@@ -51,8 +51,8 @@ def _kind(executable: Executable, index: int, exclude_vendor: bool) -> str:
     symbol = table.symbols[index]
     if table.assembly[index]:
         return "assembly"
-    if not is_go_name(symbol):
-        return "C"
+    if table.foreign[index] or not is_go_name(symbol):
+        return "C"  # the parts that GCC splits off have names with a dot: f.cold, f.part.0
     if table.wrapper[index] or table[index].declaration[0] == _GENERATED_FILE:
         return "wrapper"  # the latter are the forwarders of promoted methods that jump to the method, since Go 1.24
     if is_generated(symbol):

@@ -77,7 +77,7 @@ class FunctionTable(Sequence[Function]):
     Attributes:
         names, symbols: display and raw names.
         addresses, ends: i64 columns.
-        wrapper, assembly: bool columns.
+        wrapper, assembly, foreign: bool columns; foreign: made by another compiler, such as C.
     """
 
     def __init__(self, table: PclnTable, elf: ElfFile, wrapper_id: int) -> None:
@@ -85,6 +85,7 @@ class FunctionTable(Sequence[Function]):
         self.addresses = table.entries
         self.ends = table.ends
         self.assembly = table.assembly
+        self.foreign = table.foreign
         self.wrapper = table.function_ids == wrapper_id
         self.symbols = table.names
         # Go 1.19 and older cut the type arguments out of the names in pclntab.

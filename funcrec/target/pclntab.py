@@ -103,6 +103,11 @@ class PclnTable:
         return np.asarray(self._kinds >> 8 & FLAG_ASSEMBLY, dtype=np.bool_)
 
     @cached_property
+    def foreign(self) -> Bools:
+        """True for what other compilers made (C in cgo and -race builds): it belongs to no Go compilation unit."""
+        return np.asarray(self._column(_CU) == _NONE, dtype=np.bool_)
+
+    @cached_property
     def deferreturn(self) -> U32:
         """Offset of the deferreturn call of every function, 0 for those without defers."""
         return self._column(_DEFERRETURN)

@@ -6,6 +6,7 @@ import pytest
 from funcrec.errors import TargetError, UsageError
 from funcrec.plan.selection import Selection, parse_patterns, select_functions
 from funcrec.target.executable import Executable
+from tests.toolchain import PROGRAMS, c_compiler, go_build
 
 
 def select(executable: Executable, *patterns: str, roots: Sequence[str] = (), vendor: bool = False) -> Selection:
@@ -32,6 +33,19 @@ def test_everything_leaves_out_assembly_wrappers_and_vendored_packages(shapes: E
         assert not table.assembly[selected.index]
         assert not table.wrapper[selected.index]
         assert not table.names[selected.index].startswith(("type:", "go:", "vendor/"))
+
+
+@pytest.mark.skipif(c_compiler() is None, reason="-race needs a C compiler")
+def test_everything_leaves_out_c() -> None:
+    """The race detector is some 800 C++ functions in Go's own table, parts of them with a dot in their names."""
+    executable = Executable.open(str(go_build(PROGRAMS / "workload", flags=("-race",), env={"CGO_ENABLED": "1"})))
+    table = executable.functions
+    mangled = {index for index, name in enumerate(table.names) if name.startswith(("_ZN", "x_cgo_", "__tsan"))}
+    assert len(mangled) > 500
+    assert any("." in table.names[index] for index in mangled)
+    chosen = {selected.index for selected in select(executable, "*").functions}
+    assert not chosen & mangled
+    assert all(table[index].declaration[0] for index in chosen)
 
 
 def test_an_exact_name_takes_anything(shapes: Executable) -> None:
