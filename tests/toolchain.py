@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSIONS = ("1.21.13", "1.24.11", "1.26.6", "1.27.3")
+VERSIONS = ("1.21.13", "1.24.11", "1.26.6", "1.27.3")  # where something changed that tests commonly depend on
+EVERY_VERSION = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 DEFAULT = "1.26.6"
 
 ROOT = Path(__file__).resolve().parent.parent

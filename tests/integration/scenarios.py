@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tests.toolchain import DEFAULT, PROGRAMS, go_build, strip
 
@@ -35,12 +36,24 @@ FUNCTIONS = {
     "attach": ["held", "inner", "descend", "other"],
     "flood": ["tick"],
 }
-VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
+_CGO = {"CGO_ENABLED": "1"}
+# How programs are built: arguments of `go_build`.
+VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "unoptimised": {"flags": ("-gcflags=-N -l",)},
     "stripped": {"flags": ("-ldflags=-s -w",)},
     "pie": {"flags": ("-buildmode=pie",)},
+    "pie-stripped": {"flags": ("-buildmode=pie", "-ldflags=-s -w")},
+    "trimpath": {"flags": ("-trimpath",)},
+    "plain-dwarf": {"flags": ("-ldflags=-compressdwarf=false",)},
+    "avx2": {"env": {"GOAMD64": "v3"}},
+    "external": {"flags": ("-ldflags=-linkmode=external",), "env": _CGO},
+    "external-pie": {"flags": ("-buildmode=pie", "-ldflags=-linkmode=external"), "env": _CGO},
+    "static": {"flags": ("-ldflags=-linkmode=external -extldflags=-static",), "env": _CGO},
+    "static-pie": {"flags": ("-buildmode=pie", "-ldflags=-linkmode=external -extldflags=-static-pie"), "env": _CGO},
+    "race": {"flags": ("-race",), "env": _CGO},
 }
+STRIPPED_AFTER = "stripped-after"  # by binutils instead of by the linker
 
 
 def patterns(scenario: str) -> list[str]:
@@ -54,7 +67,12 @@ def own_workload(folder: Path) -> Path:
 
 
 def workload(version: str = DEFAULT, variant: str = "default") -> Path:
-    """Build the program; `stripped-after` is stripped by binutils instead of by the linker."""
-    if variant == "stripped-after":
+    """Build the program.
+
+    Args:
+        version: of the toolchain.
+        variant: a key of `VARIANTS`, or `STRIPPED_AFTER`.
+    """
+    if variant == STRIPPED_AFTER:
         return strip(go_build(WORKLOAD, version=version))
     return go_build(WORKLOAD, version=version, **VARIANTS[variant])

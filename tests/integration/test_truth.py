@@ -6,8 +6,8 @@ What is right is in the traced program's own log.
 import pytest
 
 from tests.conftest import Recorder, funcrec
-from tests.integration.scenarios import VARIANTS, patterns, workload
-from tests.toolchain import DEFAULT, VERSIONS
+from tests.integration.scenarios import STRIPPED_AFTER, VARIANTS, patterns, workload
+from tests.toolchain import DEFAULT, EVERY_VERSION, VERSIONS, c_compiler
 
 SCENARIOS = {
     "recursion": 0,
@@ -27,6 +27,8 @@ CORE = ("recursion", "panics", "goexit", "methods", "inlining", "statements")
 
 
 def _check(record: Recorder, scenario: str, version: str, variant: str) -> None:
+    if variant not in (STRIPPED_AFTER, "default") and "env" in VARIANTS[variant] and c_compiler() is None:
+        pytest.skip("this build needs a C compiler")
     trace = record(workload(version, variant), patterns(scenario), launch_args=[scenario])
     assert trace.status == SCENARIOS[scenario], trace.stderr
     assert "Traceback" not in trace.stderr
@@ -46,15 +48,24 @@ def test_go_version(record: Recorder, version: str, scenario: str) -> None:
     _check(record, scenario, version, "default")
 
 
-@pytest.mark.parametrize("variant", ["unoptimised", "stripped", "pie"])
-@pytest.mark.parametrize("scenario", ["panics", "methods", "inlining"])
+@pytest.mark.parametrize(
+    ("variant", "scenario"),
+    [
+        *((variant, "panics") for variant in [*VARIANTS, STRIPPED_AFTER] if variant != "default"),
+        *(
+            (variant, scenario)
+            for variant in ("unoptimised", "stripped", "pie")
+            for scenario in ("methods", "inlining")
+        ),
+    ],
+)
 def test_build_variant(record: Recorder, variant: str, scenario: str) -> None:
     _check(record, scenario, DEFAULT, variant)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("variant", [*VARIANTS, "stripped-after"])
+@pytest.mark.parametrize("version", EVERY_VERSION)
+@pytest.mark.parametrize("variant", [*VARIANTS, STRIPPED_AFTER])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_matrix(record: Recorder, version: str, variant: str, scenario: str) -> None:
     if scenario == "rangefunc" and version < "1.23":

@@ -8,7 +8,7 @@ from elftools.elf.elffile import ELFFile
 from funcrec.target.code import CodeReader
 from funcrec.target.executable import Executable
 from funcrec.target.runtime_layout import layout_from_dwarf, runtime_layout
-from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, c_compiler, strip
+from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, VERSIONS, c_compiler, strip
 
 SOURCE = PROGRAMS / "shapes" / "main.go"
 CGO = (("CGO_ENABLED", "1"),)
@@ -100,7 +100,10 @@ def test_functions_are_those_of_the_symbol_table(flags: tuple[str, ...], build_s
     assert not expected
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version",
+    [pytest.param(v, marks=[] if v in VERSIONS else pytest.mark.slow) for v in EVERY_VERSION],
+)
 def test_the_layout_of_the_runtime_is_that_of_the_debug_information(
     version: str, build_shapes: Callable[..., Path]
 ) -> None:
