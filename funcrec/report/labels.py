@@ -9,8 +9,9 @@ from funcrec.report.request import Names
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
-# A path before the last element of an import path; it may stand inside brackets and parentheses too.
-_IMPORT_PATH = re.compile(r"[\w.\-~%]+/(?=[\w.\-~%/])")
+# A path before the last element of an import path; it may stand inside brackets and parentheses too. Each run of its
+# characters is tried once, from its beginning: long names would take time by the square otherwise.
+_IMPORT_PATH = re.compile(r"(?<![\w.\-~%])[\w.\-~%]++/(?=[\w.\-~%/])")
 _SHAPE = re.compile(r"go\.shape\.")
 
 
