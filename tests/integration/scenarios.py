@@ -36,6 +36,8 @@ FUNCTIONS = {
     "attach": ["held", "inner", "descend", "other"],
     "flood": ["tick"],
 }
+BASICS = ("recursion", "panics", "goexit", "methods", "inlining", "statements")
+FUNCTIONS["basics"] = list(dict.fromkeys(name for scenario in BASICS for name in FUNCTIONS[scenario]))
 _CGO = {"CGO_ENABLED": "1"}
 # How programs are built: arguments of `go_build`.
 VARIANTS: dict[str, dict[str, Any]] = {

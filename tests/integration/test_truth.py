@@ -9,6 +9,7 @@ from tests.conftest import Recorder, funcrec
 from tests.integration.scenarios import STRIPPED_AFTER, VARIANTS, patterns, workload
 from tests.toolchain import DEFAULT, EVERY_VERSION, VERSIONS, c_compiler
 
+BUILDS = [*VARIANTS, STRIPPED_AFTER]
 SCENARIOS = {
     "recursion": 0,
     "many": 0,
@@ -23,14 +24,14 @@ SCENARIOS = {
     "exit": 23,
     "fatal": 2,
 }
-CORE = ("recursion", "panics", "goexit", "methods", "inlining", "statements")
+QUICK = ("unoptimised", "stripped", "pie", "trimpath", "external-pie", "static", "race", STRIPPED_AFTER)
 
 
 def _check(record: Recorder, scenario: str, version: str, variant: str) -> None:
-    if variant not in (STRIPPED_AFTER, "default") and "env" in VARIANTS[variant] and c_compiler() is None:
+    if "CGO_ENABLED" in VARIANTS.get(variant, {}).get("env", {}) and c_compiler() is None:
         pytest.skip("this build needs a C compiler")
     trace = record(workload(version, variant), patterns(scenario), launch_args=[scenario])
-    assert trace.status == SCENARIOS[scenario], trace.stderr
+    assert trace.status == SCENARIOS.get(scenario, 0), trace.stderr
     assert "Traceback" not in trace.stderr
     trace.check()
     assert trace.info["lost"] == 0
@@ -43,34 +44,28 @@ def test_scenario(record: Recorder, scenario: str) -> None:
 
 
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version != DEFAULT])
-@pytest.mark.parametrize("scenario", ["recursion", "panics", "goexit"])
-def test_go_version(record: Recorder, version: str, scenario: str) -> None:
-    _check(record, scenario, version, "default")
+def test_go_version(record: Recorder, version: str) -> None:
+    _check(record, "basics", version, "default")
 
 
-@pytest.mark.parametrize(
-    ("variant", "scenario"),
-    [
-        *((variant, "panics") for variant in [*VARIANTS, STRIPPED_AFTER] if variant != "default"),
-        *(
-            (variant, scenario)
-            for variant in ("unoptimised", "stripped", "pie")
-            for scenario in ("methods", "inlining")
-        ),
-    ],
-)
-def test_build_variant(record: Recorder, variant: str, scenario: str) -> None:
-    _check(record, scenario, DEFAULT, variant)
+@pytest.mark.parametrize("variant", QUICK)
+def test_build_variant(record: Recorder, variant: str) -> None:
+    _check(record, "basics", DEFAULT, variant)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", EVERY_VERSION)
-@pytest.mark.parametrize("variant", [*VARIANTS, STRIPPED_AFTER])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("variant", BUILDS)
+@pytest.mark.parametrize("scenario", ["basics", "threads", "exit", "fatal"])
 def test_matrix(record: Recorder, version: str, variant: str, scenario: str) -> None:
-    if scenario == "rangefunc" and version < "1.23":
-        pytest.skip("range over functions came with Go 1.23")
     _check(record, scenario, version, variant)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [version for version in EVERY_VERSION if version >= "1.23"])
+@pytest.mark.parametrize("variant", ["default", "unoptimised", "stripped", "race"])
+def test_range_over_functions(record: Recorder, version: str, variant: str) -> None:
+    _check(record, "rangefunc", version, variant)
 
 
 def test_goroutines_really_change_threads(record: Recorder) -> None:
