@@ -5,8 +5,9 @@
  * trace/values.py decodes the blob.
  *
  * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
- * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS; hit.h
- * stands before this file. values_output() is generated. Interface: value_scratch_of(), capture_values().
+ * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS, VALUE_REDACTED (0/1: some words
+ * are erased again); hit.h stands before this file. values_output() is generated. Interface: value_scratch_of(),
+ * capture_values().
  */
 
 /* Items and references of one capture; fewer beside a condition, since the verifier follows both in one program. */
@@ -29,6 +30,7 @@
 #define REF_TEXT 6      /* p: NUL-ended text of at most `cap` bytes at p + displacement */
 #define REF_ABSOLUTE 7  /* nothing: the program at displacement, an address as linked */
 #define REF_SHAPE 8     /* generic dictionary: its word at displacement is the type of the pointer at offset `cap` */
+#define REF_MASK 9      /* nothing: of the word here, only the bits in displacement are kept */
 
 struct value_site {
 	u64 address;      /* as linked: with ip it gives the load bias */
@@ -96,6 +98,7 @@ struct value_scratch {
 	u32 head, tail;      /* of the queue */
 	u32 used;            /* bytes of the blob */
 	u32 base;            /* of the current element in the blob */
+	u32 start;           /* of its segment, 0: it is in the root area */
 	u32 ref, refs;       /* references of the current element still to do */
 	u32 first_ref;       /* of the current program */
 	u16 program_refs;
@@ -120,6 +123,13 @@ static __always_inline u64 value_word(struct value_scratch *s, u32 offset)
 	value_opaque(offset);
 	offset &= VALUE_BYTES - 1;
 	return *(u64 *)(s->blob + offset);
+}
+
+static __always_inline void value_keep(struct value_scratch *s, u32 offset, u64 bits)
+{
+	value_opaque(offset);
+	offset &= VALUE_BYTES - 1;
+	*(u64 *)(s->blob + offset) &= bits;
 }
 
 static __always_inline void value_push(struct value_scratch *s, u64 address, u32 program, u32 count, u32 cost, u32 text)
@@ -218,6 +228,9 @@ static __always_inline void value_follow(struct value_scratch *s, struct value_r
 	} else if (kind == REF_ABSOLUTE) {
 		word = s->bias | 1;
 		shift -= 1;
+	} else if (kind == REF_MASK) {
+		value_keep(s, at, shift);
+		return;
 	}
 	if (!word || !count)
 		return;
@@ -262,6 +275,7 @@ static __always_inline int value_next(struct value_scratch *s)
 	}
 	if (size == 0)
 		return 1;
+	s->start = s->used;
 	s->base = value_read(s, item->address, size, item->text);
 	if (!s->base)
 		return 1;
@@ -346,7 +360,7 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 
 	if (!site)
 		return -1;
-	s->head = s->tail = s->elements = s->depth = s->status = 0;
+	s->head = s->tail = s->elements = s->depth = s->status = s->start = 0;
 	s->bias = ctx->ip - site->address;
 	read_registers(s->registers, ctx, s->hit.sp);
 	value_roots(s, site, s->hit.sp);
@@ -359,6 +373,11 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 			break;
 	if (s->refs || s->head != s->tail)
 		s->status |= CAPTURE_FULL;
+#if VALUE_REDACTED
+	/* Elements whose references were not come to may hold what should have been erased. */
+	if (s->refs && s->start)
+		s->used = s->start;
+#endif
 	*(u64 *)s->blob = s->bias | s->status; /* the bias is a multiple of the page size */
 	s->header.time_ns = s->hit.event.time_ns;
 	s->header.tid = s->hit.event.tid;

@@ -95,6 +95,23 @@ def command(
         bool, typer.Option("-R", "--results", help="Results of every function whose PATTERN names none.")
     ] = False,
     no_values: Annotated[bool, typer.Option("--no-values", help="Capture no values, whatever PATTERN says.")] = False,
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redact",
+            metavar="NAME",
+            help="Never write this value: a name, path or glob, such as password or '*token*'. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    max_text: Annotated[int, typer.Option("--max-text", metavar="BYTES", help="Read so much of a text.")] = 256,
+    max_elements: Annotated[
+        int, typer.Option("--max-elements", metavar="N", help="Read so many elements of a slice or array.")
+    ] = 16,
+    max_depth: Annotated[int, typer.Option("--max-depth", metavar="N", help="Follow so many pointers in a row.")] = 3,
+    max_capture: Annotated[
+        str, typer.Option("--max-capture", metavar="SIZE", help="Read so much at one place: 4K, 8K or 16K.")
+    ] = "4K",
     entry_only: Annotated[
         bool, typer.Option("--entry-only", help="Count calls without their ends: much cheaper, no durations.")
     ] = False,
@@ -124,6 +141,8 @@ def command(
     os.environ[_THREADS] = "1"
     before = signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
     try:
+        from funcrec.plan.programs import ValueLimits
+        from funcrec.plan.redaction import Redaction
         from funcrec.record.loop import Limits
         from funcrec.record.session import RecordRequest, record
         from funcrec.units import parse_duration_ns, parse_size_bytes
@@ -149,6 +168,7 @@ def command(
         raise UsageError(
             "--max-files needs a number of at least 1, and --max-size", remedy="write --max-size 100M --max-files 5"
         )
+    Redaction(redact or [])  # an error before anything is read
     for pid in pids or []:
         if pid <= 0:
             raise UsageError(f"'{pid}' is not a pid", remedy="pgrep -a NAME shows what runs")
@@ -174,6 +194,10 @@ def command(
             arguments=arguments_,
             results=results,
             values=not no_values,
+            value_limits=ValueLimits(
+                max_text, max_elements, max_depth, parse_size_bytes(max_capture), redacted=bool(redact)
+            ),
+            redact=redact or [],
             condition=(condition or "").strip(),
             min_ns=0 if minimum is None else parse_duration_ns(minimum),
             exits=exits,

@@ -77,6 +77,7 @@ class GoType:
 
 
 UNKNOWN = GoType(Kind.OPAQUE)
+REDACTED = GoType(Kind.OPAQUE, "redacted")  # of any size: what was there is nobody's business
 
 
 class TypeTable:

@@ -8,6 +8,7 @@ from funcrec.lang.pattern import Pattern
 from funcrec.lang.types import TypeTable
 from funcrec.plan.fetch import Fetch, RawFetch, Special, parse_list
 from funcrec.plan.programs import ValueLimits
+from funcrec.plan.redaction import Redaction
 from funcrec.plan.sites import PlannedFunction, ProbePlan, Role
 from funcrec.plan.values import ValuePlanner, ValuePlans
 from funcrec.target.abi import Signature, signature
@@ -57,6 +58,7 @@ def plan_values(
     results: bool = False,
     limits: ValueLimits | None = None,
     signatures: Signatures | None = None,
+    redaction: Redaction | None = None,
 ) -> ValuePlans | None:
     """Plan all values that the patterns of a probe plan ask for; None when they ask for none.
 
@@ -67,6 +69,7 @@ def plan_values(
         results: the same for results (-R).
         limits: caps on what is read.
         signatures: reader to share with other users.
+        redaction: values that are not to be read.
 
     Raises:
         UsageError: a list does not parse, or names what no matching function has.
@@ -77,7 +80,7 @@ def plan_values(
         return None
     signatures = signatures or Signatures(executable)
     types = signatures.types
-    planner = ValuePlanner(types.table if types else TypeTable(), limits or ValueLimits())
+    planner = ValuePlanner(types.table if types else TypeTable(), limits or ValueLimits(), redaction or Redaction())
     sites = _sites_by_role(plan)
     failures: dict[Pattern, UsageError] = {}
     succeeded: set[Pattern] = set()

@@ -7,11 +7,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from funcrec.errors import UsageError
 from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped, stands_for_another
+from funcrec.plan.redaction import masks, redacted_spans
 
 MAX_PROGRAMS = 1 << 15
 MAX_REFERENCES = 1 << 18
+MAX_TEXT_BYTES = 2048
+MAX_ELEMENTS = 1024
+MAX_DEPTH = 8
+MIN_CAPTURE_BYTES = 4096  # twice what a stack span may have
+MAX_CAPTURE_BYTES = 16384
 MAP_COUNT_BYTES = 8  # a map's count is its first word: runtime.hmap.count, internal/runtime/maps.Map.used
 ITAB_TYPE_OFFSET = 8  # abi.ITab.Type
 CHANNEL_BYTES = 16  # runtime.hchan: qcount, dataqsiz
@@ -29,6 +36,7 @@ class RefKind(IntEnum):
     TEXT = 6
     ABSOLUTE = 7
     SHAPE = 8
+    MASK = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +60,31 @@ class ValueLimits:
         elements: of a slice or array.
         depth: pointers followed in a row.
         total_bytes: of one capture, a power of two.
+        redacted: some of what is read is erased again.
     """
 
     text_bytes: int = 256
     elements: int = 16
     depth: int = 3
     total_bytes: int = 4096
+    redacted: bool = False
+
+    def __post_init__(self) -> None:
+        for option, value, low, high in (
+            ("--max-text", self.text_bytes, 1, MAX_TEXT_BYTES),
+            ("--max-elements", self.elements, 0, MAX_ELEMENTS),
+            ("--max-depth", self.depth, 0, MAX_DEPTH),
+            ("--max-capture", self.total_bytes, MIN_CAPTURE_BYTES, MAX_CAPTURE_BYTES),
+        ):
+            if not low <= value <= high:
+                raise UsageError(f"{option} {value} is out of range", remedy=f"use {low} to {high}")
+        if self.total_bytes & (self.total_bytes - 1):
+            raise UsageError(f"--max-capture {self.total_bytes} is no power of two", remedy="use 4096, 8192 or 16384")
+
+
+def mask_reference(offset: int, kept: int) -> Reference:
+    """Erase a word but for some bits."""
+    return Reference(RefKind.MASK, offset, displacement=kept - (1 << 64) if kept >> 63 else kept)
 
 
 @dataclass(slots=True)
@@ -104,6 +131,7 @@ class Programs:
             self.full = True
             return 0
         size = min(size, self.largest)
+        references = [ref for ref in references if ref.kind is not RefKind.MASK or ref.offset < size]
         self.programs.append((*self.add_references(references), size))
         return len(self.programs) - 1
 
@@ -119,7 +147,7 @@ class Programs:
         if size == 0:
             return 0
         program = self._by_type[number] = len(self.programs)
-        self.programs.append((0, 0, min(size, self.largest)))
+        self.programs.append((0, 0, min(redacted_spans(self.types, number)[1], self.largest)))
         self._pending.append((program, number, level))
         return program
 
@@ -128,12 +156,16 @@ class Programs:
         while self._pending:
             program, number, level = self._pending.popleft()
             size = self.programs[program][2]
-            references = [ref for ref in self.references_of(number, level) if ref.offset + 8 <= size]
+            references = [
+                ref
+                for ref in self.references_of(number, level)
+                if ref.offset + (1 if ref.kind is RefKind.MASK else 8) <= size
+            ]
             self.programs[program] = (*self.add_references(references), size)
 
     def references_of(self, number: int, level: int, base: int = 0, text_bytes: int = 0) -> list[Reference]:
-        """References inside a value of a type that lies at offset `base`."""
-        found: list[Reference] = []
+        """References inside a value of a type that lies at offset `base`; what erases comes first."""
+        found = [mask_reference(at, kept) for at, kept in masks(redacted_spans(self.types, number)[0], base)]
         self._collect(self.types[number], level, base, text_bytes or self.limits.text_bytes, found)
         return found
 
@@ -190,7 +222,8 @@ class Programs:
                 size, reference = self.follow(number, step, steps[position + 1 :], text_bytes, 0)
                 return displacement, self.custom(size, [reference] if reference else [])
         if text_bytes or self.types[number].kind is not Kind.STRUCT:
-            return displacement, self.custom(self.types[number].size, self.references_of(number, 0, 0, text_bytes))
+            size = redacted_spans(self.types, number)[1]
+            return displacement, self.custom(size, self.references_of(number, 0, 0, text_bytes))
         return displacement, self.of_type(number, 0)
 
     def follow(

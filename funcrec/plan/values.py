@@ -5,7 +5,7 @@ Turns parsed FETCH lists into tables for the kernel (`funcrec.plan.programs`) an
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from funcrec.errors import UsageError
@@ -13,7 +13,8 @@ from funcrec.lang.path import Path
 from funcrec.lang.steps import Step, StepKind, resolve
 from funcrec.lang.types import Kind, TypeTable
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
-from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits
+from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference
+from funcrec.plan.redaction import RedactedTypes, Redaction, Span, masks, redacted_spans
 from funcrec.target.abi import Piece, Place, Register, Signature
 
 AREA_HEAD_BYTES = 8  # load bias and status, before the registers
@@ -85,17 +86,22 @@ class ValuePlanner:
     Args:
         types: of the binary; an empty table when it has no debug information.
         limits: caps.
+        redaction: what is not to be read.
     """
 
     types: TypeTable
     limits: ValueLimits = field(default_factory=ValueLimits)
+    redaction: Redaction = field(default_factory=Redaction)
     _programs: Programs = field(init=False)
+    _seen: TypeTable = field(init=False)
     _reads: list[SiteValues] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _sites: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._programs = Programs(self.types, self.limits)
+        # How values travel depends on what their types are, what is read of them on what may be seen.
+        self._seen = RedactedTypes(self.types, self.redaction) if self.redaction else self.types
+        self._programs = Programs(self._seen, self.limits)
 
     def add(
         self,
@@ -122,15 +128,25 @@ class ValuePlanner:
         for fetches, result in ((arguments, False), (results, True)):
             for fetch in fetches:
                 if isinstance(fetch, RawFetch):
-                    raw.append((fetch, result))
+                    if self.redaction.hides(fetch.name):
+                        wanted.append(self._hidden(fetch.name, result))
+                    else:
+                        raw.append((fetch, result))
                 elif isinstance(fetch, Special):
-                    wanted.extend(_all(self.types, fetch, signature, result))
+                    found = _all(self.types, fetch, signature, result)
+                    wanted.extend(
+                        self._hidden(one.name, result) if self.redaction.hides(one.name) else one for one in found
+                    )
                 else:
-                    wanted.append(find_value(self.types, function, signature, fetch, results=result))
+                    one = find_value(self.types, function, signature, fetch, results=result)
+                    hidden = self.redaction.hides_path(fetch.name, fetch.path)
+                    wanted.append(self._hidden(fetch.name, result) if hidden else one)
         if not wanted and not raw:
             return
+        wanted = [self._without_redacted(value) for value in wanted]
         area = _RootArea(wanted, [rule for rule, _ in raw])
-        references = [ref for value in wanted for ref in self._named_references(value, area)]
+        references = [ref for value in wanted for ref in self._masks(value, area)]
+        references += [ref for value in wanted for ref in self._named_references(value, area)]
         references += [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
         first, count = self._programs.add_references(references)
         values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, result, area) for rule, result in raw]
@@ -168,13 +184,35 @@ class ValuePlanner:
             self._sites,
             tuple(self._reads),
             tuple(self._rows),
-            _with_addresses(self.types.export(), types_base),
+            _with_addresses(self._seen.export(), types_base),
             self._programs.programs,
             self._programs.references,
             dynamic,
             self.limits,
             tuple(notes),
         )
+
+    def _hidden(self, name: str, result: bool) -> Wanted:
+        """In place of a value that is redacted as a whole: nothing is read."""
+        blank = self._seen.blank(0) if isinstance(self._seen, RedactedTypes) else 0
+        return Wanted(name, Place(name, blank, ()), (), result)
+
+    def _without_redacted(self, value: Wanted) -> Wanted:
+        """Leave out registers that hold something redacted."""
+        spans = redacted_spans(self._seen, value.place.type)[0]
+        pieces = [piece for piece in value.place.pieces if piece.register is None or not _meets(piece, spans)]
+        return replace(value, place=replace(value.place, pieces=tuple(pieces)))
+
+    def _masks(self, value: Wanted, area: "_RootArea") -> list[Reference]:
+        """Erase what is redacted from the span of the stack."""
+        erased: list[Span] = []
+        for piece in value.place.pieces:
+            for at, size in redacted_spans(self._seen, value.place.type)[0] if piece.stack is not None else []:
+                low, high = max(at, piece.offset), min(at + size, piece.offset + piece.size)
+                slot = area.piece_slot(piece, low - piece.offset) if low < high else -1
+                if slot >= 0:
+                    erased.append((slot, high - low))
+        return [mask_reference(at, kept) for at, kept in masks(erased)]
 
     def _named_references(self, value: Wanted, area: "_RootArea") -> list[Reference]:
         number, offset = value.place.type, 0
@@ -197,6 +235,8 @@ class ValuePlanner:
             word, slot = 8 * self.types[number].shape, area.register_slot(value.dictionary.name)
             return [Reference(RefKind.SHAPE, slot, 0, word, area.slot(value.place, 0))]
         for reference in self._programs.references_of(number, 0, 0, value.text_bytes):
+            if reference.kind is RefKind.MASK:
+                continue
             slot = area.slot(value.place, offset + reference.offset)
             if slot >= 0:
                 found.append(
@@ -236,6 +276,10 @@ class ValuePlanner:
         if reference.kind is RefKind.TEXT:  # text at an absolute address
             return []
         return [Reference(RefKind.ABSOLUTE, 0, reference.program, rule.number + reference.displacement)]
+
+
+def _meets(piece: Piece, spans: list[Span]) -> bool:
+    return any(piece.offset < at + size and at < piece.offset + piece.size for at, size in spans)
 
 
 def _with_addresses(rows: list[dict[str, Any]], types_base: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from funcrec.plan.builder import build_plan
 from funcrec.plan.captures import Signatures, plan_values, wants_values
 from funcrec.plan.conditions import Condition
 from funcrec.plan.programs import ValueLimits
+from funcrec.plan.redaction import Redaction
 from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
@@ -52,6 +53,8 @@ class RecordRequest:
         min_ns: drop calls that last shorter, in the kernel; 0: keep all.
         arguments, results: of every function whose pattern names none.
         values: False: capture no values at all.
+        value_limits: caps on what is read.
+        redact: names of values that are not to be read.
         condition: record only calls that meet it; "": all.
         exits: how the ends of calls are observed.
         max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
@@ -76,6 +79,8 @@ class RecordRequest:
     arguments: bool = False
     results: bool = False
     values: bool = True
+    value_limits: ValueLimits = field(default_factory=ValueLimits)
+    redact: list[str] = field(default_factory=list)
     condition: str = ""
     exits: ExitMode = ExitMode.AUTO
     max_overhead: float | None = None
@@ -137,7 +142,7 @@ class _Session:
             pid_filter=self._scope.pid_filter,
             gated=bool(request.roots),
             min_ns=request.min_ns,
-            values=ValueLimits() if self._wants_values() else None,
+            values=request.value_limits if self._wants_values() else None,
             chained=self._exits == ExitMode.AUTO,
             condition=self._condition.lowered if self._condition else None,
             entry_only=request.entry_only,
@@ -215,7 +220,9 @@ class _Session:
             plan,
             arguments=request.arguments,
             results=request.results,
+            limits=request.value_limits,
             signatures=self._signatures,
+            redaction=Redaction(request.redact),
         )
         for note in values.notes if values is not None else ():
             self._progress.say(f"funcrec: {note}")
@@ -304,6 +311,7 @@ class _Session:
                 "entry_only": request.entry_only,
                 "min_ns": request.min_ns,
                 "condition": request.condition,
+                "redact": request.redact,
                 "exits": str(self._exits),
                 "pids": request.pids,
                 "launched": self._program is not None,

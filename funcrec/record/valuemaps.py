@@ -58,6 +58,7 @@ def value_macros(limits: ValueLimits) -> dict[str, int]:
         "VALUE_BYTES": limits.total_bytes,
         "VALUE_DEPTH": limits.depth,
         "VALUE_THREADS": MAX_THREADS,
+        "VALUE_REDACTED": int(limits.redacted),
     }
 
 

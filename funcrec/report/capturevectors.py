@@ -16,7 +16,7 @@ from funcrec.lang.types import Kind as TypeKind
 from funcrec.report.columns import Kind, Mask
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout
-from funcrec.trace.values import TEXT_ERRORS, time_form
+from funcrec.trace.values import shows_text, time_form
 
 Indexes = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -307,7 +307,7 @@ class VectorDecoder:
     def _dynamic(self, number: int, rows: Indexes, data: Words, depth: int) -> None:
         type_ = self.types[number]
         pointer = pointer_shaped(self.types, number)
-        if type_.name in TEXT_ERRORS:
+        if shows_text(self.types, type_):
             self._text(self._memory(rows, data))
         elif pointer is None:
             self._scalar(number, self._memory(rows, data), depth)

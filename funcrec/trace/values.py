@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcrec.lang.steps import Step, StepKind
-from funcrec.lang.types import GoType, Kind, TypeTable, pointer_shaped, stands_for_another
+from funcrec.lang.types import REDACTED, GoType, Kind, TypeTable, pointer_shaped, stands_for_another
 from funcrec.trace.blobs import CAPTURE_STACK, Memory, UnreadError
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout, read_plans
 
@@ -25,6 +25,14 @@ MAX_ROOT_BYTES = 1 << 16
 _SIGN = 1 << 63
 # Errors whose text is their first field: errors.New and fmt.Errorf of every Go version.
 TEXT_ERRORS = frozenset(("*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*fmt.fmtError"))
+
+
+def shows_text(types: TypeTable, type_: GoType) -> bool:
+    """Whether an error of this dynamic type is shown as its text, which nobody redacted."""
+    if type_.name not in TEXT_ERRORS or type_.kind is not Kind.POINTER or type_.elem < 0:
+        return False
+    fields = types[type_.elem].fields
+    return bool(fields) and types[fields[0].type].kind is Kind.STRING
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +336,7 @@ class _Capture:
         if number is None:
             return {"$type": f"{descriptor:#x}", "value": _address(data)}
         type_ = self.types[number]
-        if type_.name in TEXT_ERRORS:
+        if shows_text(self.types, type_):
             return {"$type": type_.name, "value": self._error_text(type_, data)}
         return {"$type": type_.name, "value": self._boxed(number, place, data, depth, nesting)}
 
@@ -354,7 +362,7 @@ class _Capture:
             return _address(data) if unread.absent else {"$error": unread.reason}
 
     def _opaque(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
-        return {"$error": "unknown type"}
+        return {"$error": "redacted" if type_.name == REDACTED.name else "unknown type"}
 
     # Raw rules
 

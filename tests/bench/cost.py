@@ -3,65 +3,18 @@
 Rounds of all configurations take turns, and each keeps its best: the machine's noise only ever adds.
 """
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from funcrec.plan.builder import build_plan
-from funcrec.plan.sites import ProbePlan, Role
-from funcrec.record.attach import attach_multi
-from funcrec.record.codegen import PidFilter
-from funcrec.record.compile import Compiler, Program
-from funcrec.record.drain import Drain
-from funcrec.record.probes import Probes
+from funcrec.plan.sites import Role
 from funcrec.target.executable import Executable
+from tests.bench.attached import empty_at, empty_program, recording
 from tests.bench.target import HotProgram
 
-_EMPTY = "#include <uapi/linux/ptrace.h>\nint empty(struct pt_regs *ctx) { return 0; }\n"
 _CALLS = 3000
 _ROUNDS = 9
 _FUNCTION = "main.framed"
-
-
-def empty_program() -> int:
-    """Descriptor of a program that does nothing."""
-    compiler = Compiler()
-    compiler.submit(Program(_EMPTY, (), ("empty",), ()))
-    return compiler.result()["empty"]
-
-
-@contextmanager
-def _empty_at(program: int, path: str, offsets: list[int]) -> Iterator[None]:
-    link = attach_multi(program, path, offsets, [0] * len(offsets))
-    try:
-        yield
-    finally:
-        os.close(link)
-
-
-@contextmanager
-def _recording(executable: Executable, plan: ProbePlan) -> Iterator[None]:
-    probes = Probes(
-        executable.runtime_layout,
-        max_sites=len(plan.sites),
-        buffer_bytes=64 << 20,
-        pid_filter=PidFilter.NONE,
-        gated=False,
-    )
-    drain = Drain(probes.load())
-    drain.start()
-    try:
-        probes.attach(plan, executable.path, [], entry_only=False)
-        yield
-    finally:
-        probes.detach()
-        drain.stop()
-        probes.close()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def measure() -> list[tuple[str, float, str]]:
@@ -79,10 +32,10 @@ def measure() -> list[tuple[str, float, str]]:
         rets = [site.offset for site in sites if site.role == Role.EXIT]
         empty = empty_program()
         configurations: dict[str, Callable[[], AbstractContextManager[None]]] = {
-            "bare": _nothing,
-            "first+ret": lambda: _empty_at(empty, path, [first, *rets]),
-            "same": lambda: _empty_at(empty, path, [site.offset for site in sites]),
-            "funcrec": lambda: _recording(executable, plan),
+            "bare": nullcontext,
+            "first+ret": lambda: empty_at(empty, path, [first, *rets]),
+            "same": lambda: empty_at(empty, path, [site.offset for site in sites]),
+            "funcrec": lambda: recording(executable, plan),
         }
         best = dict.fromkeys(configurations, float("inf"))
         for _ in range(_ROUNDS):

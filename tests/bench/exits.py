@@ -6,19 +6,15 @@ Rounds of all configurations take turns, and each keeps its best: the machine's 
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from subprocess import run
 
 from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import ExitMode, ProbePlan, Role
-from funcrec.record.attach import attach_multi
-from funcrec.record.codegen import PidFilter
-from funcrec.record.drain import Drain
-from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
-from tests.bench.cost import empty_program
+from tests.bench.attached import empty_at, empty_program, recording
 from tests.bench.target import HotProgram
 from tests.toolchain import go_tool
 
@@ -31,42 +27,14 @@ _PACKAGE = "container/ring"
 Configurations = dict[str, Callable[[], AbstractContextManager[None]]]
 
 
-@contextmanager
-def _empty(executable: Executable, program: int, plan: ProbePlan) -> Iterator[None]:
-    """An empty program at the first instruction and at every RET of every function of a plan."""
+def _everywhere(executable: Executable, plan: ProbePlan) -> list[int]:
+    """The first instruction and every RET of every function of a plan."""
     offsets = {site.offset for site in plan.sites if site.role in (Role.EXIT, Role.POINT)}
     for function in plan.functions:
         offset = executable.offset_of(function.address)
         if offset is not None and not function.hidden:
             offsets.add(offset)
-    ordered = sorted(offsets)
-    link = attach_multi(program, executable.path, ordered, [0] * len(ordered))
-    try:
-        yield
-    finally:
-        os.close(link)
-
-
-@contextmanager
-def _recording(executable: Executable, plan: ProbePlan) -> Iterator[None]:
-    probes = Probes(
-        executable.runtime_layout,
-        max_sites=_MAX_PROBES,
-        buffer_bytes=64 << 20,
-        pid_filter=PidFilter.NONE,
-        gated=False,
-        chained=True,
-    )
-    drain = Drain(probes.load())
-    probes.install_chains(plan)
-    drain.start()
-    try:
-        probes.attach(plan, executable.path, [], entry_only=False)
-        yield
-    finally:
-        probes.detach()
-        drain.stop()
-        probes.close()
+    return sorted(offsets)
 
 
 def _plans(executable: Executable, patterns: Sequence[str]) -> tuple[ProbePlan, ProbePlan]:
@@ -79,12 +47,12 @@ def _plans(executable: Executable, patterns: Sequence[str]) -> tuple[ProbePlan, 
 
 def _configurations(executable: Executable, patterns: Sequence[str]) -> Configurations:
     plain, cheap = _plans(executable, patterns)
-    program = empty_program()
+    program, everywhere = empty_program(), _everywhere(executable, plain)
     return {
         "bare": nullcontext,
-        "first+ret": lambda: _empty(executable, program, plain),
-        "ret": lambda: _recording(executable, plain),
-        "auto": lambda: _recording(executable, cheap),
+        "first+ret": lambda: empty_at(program, executable.path, everywhere),
+        "ret": lambda: recording(executable, plain),
+        "auto": lambda: recording(executable, cheap),
     }
 
 

@@ -10,10 +10,10 @@ SOURCE = Path(__file__).parent / "hot"
 
 
 class HotProgram:
-    """A running `hot`; a context manager."""
+    """A running `hot`, or another program that answers in the same way; a context manager."""
 
-    def __init__(self) -> None:
-        self.binary = go_build(SOURCE)
+    def __init__(self, source: Path = SOURCE) -> None:
+        self.binary = go_build(source)
         self._process = subprocess.Popen(
             [self.binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )

@@ -31,38 +31,40 @@ def write_cut(file: BinaryIO) -> None:
 
 def write_real(file: BinaryIO) -> None:
     """A real program, recorded: panics recovered at many depths."""
-    binary = go_build(PROGRAMS / "workload", flags=["-trimpath"])
+    _record(file, "workload", ["-u", "main.*"], ["panics"])
+
+
+def write_values(file: BinaryIO) -> None:
+    """A real program, recorded with values: every kind of them, and some that were redacted."""
+    functions = ("ints", "text", "slices", "structs", "pointers", "maps", "interfaces", "failures", "times", "many")
+    wanted = [word for name in functions for word in ("-u", f"main.{name}")]
+    _record(file, "values", ["-A", "-R", "--redact", "age", *wanted], [])
+
+
+def _record(file: BinaryIO, program: str, options: list[str], arguments: list[str]) -> None:
+    """Record a program of the tests from start to end, and write what does not tell of the machine."""
+    binary = go_build(PROGRAMS / program, flags=["-trimpath"])
     with tempfile.TemporaryDirectory() as folder:
         recorded = Path(folder) / "trace.zst"
-        funcrec(
-            "record",
-            "-u",
-            "main.*",
-            binary,
-            "-o",
-            recorded,
-            "--",
-            "panics",
-            cwd=folder,
-            env=os.environ | {"TRUTH": "log"},
-        )
+        command = ["record", *options, binary, "-o", recorded, "--", *arguments]
+        funcrec(*command, cwd=folder, env=os.environ | {"TRUTH": "log"})
         with TraceReader(recorded) as reader:
-            _copy(reader, file)
+            argv = ["funcrec", "record", *options, f"./{program}", "--", *arguments]
+            _copy(reader, file, argv, [f"./{program}", *arguments])
 
 
-def _copy(reader: TraceReader, file: BinaryIO) -> None:
+def _copy(reader: TraceReader, file: BinaryIO, argv: list[str], command: list[str]) -> None:
     """Write what a reader has, without what tells of the machine it was recorded on."""
     kernel = str(reader.header.host["kernel"]).split("-")[0]
     host = reader.header.host | {"hostname": "golden", "kernel": kernel}
-    target = reader.header.target | {"path": "./workload"}
-    argv = ["funcrec", "record", "-u", "main.*", "./workload", "--", "panics"]
+    target = reader.header.target | {"path": command[0]}
     writer = TraceWriter(file, replace(reader.header, argv=argv, host=host, target=target))
     writer.snapshot(
         SnapshotDelta(
             reader.functions, reader.sites, reader.call_sites, reader.skipped, reader.types, reader.plans
         )
     )  # fmt: skip
-    writer.processes([replace(p, exe="./workload", command=["./workload", "panics"]) for p in reader.processes])
+    writer.processes([replace(p, exe=command[0], command=command) for p in reader.processes])
     writer.goroutines(reader.goroutines)
     for block in reader.blocks:
         writer.events(reader.events(block.number), reader.values(block.number))
@@ -75,7 +77,12 @@ def _copy(reader: TraceReader, file: BinaryIO) -> None:
     writer.close(reader.closing)
 
 
-MADE: dict[str, Callable[[BinaryIO], None]] = {"synthetic": write_synthetic, "cut": write_cut, "real": write_real}
+MADE: dict[str, Callable[[BinaryIO], None]] = {
+    "synthetic": write_synthetic,
+    "cut": write_cut,
+    "real": write_real,
+    "values": write_values,
+}
 
 
 def main() -> None:

@@ -182,3 +182,63 @@ def test_columns_agree_with_single_values(tmp_path: Path) -> None:
             assert bool(nil.values[row]) == (results["err"] is None)
             checked += 1
     assert checked > 20
+
+
+def test_redacted_values_are_not_in_the_file(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    names = ["Name", "s.age", "*ADES", "prefix", "Y", "c"]
+    record(binary, path, *every_function(), *(word for name in names for word in ("--redact", name)))
+    found = values_by_function(path)
+    hidden = {"$error": "redacted"}
+    student = found["main.Student.Label"][0][0]
+    assert student["prefix"] == hidden
+    assert student["s"]["grades"] == hidden
+    assert student["s"]["Point"] == {"X": 7, "Y": hidden}
+    assert student["s"]["inner"]["Name"] == hidden
+    assert student["s"]["age"] == hidden
+    arguments, results = found["main.pointers"][0]
+    assert arguments["s"]["inner"] == {"Name": hidden, "Tags": ["one", "two", "", "four"]}
+    assert arguments["p"] == results["r0"] == {"X": 3, "Y": hidden}
+    assert found["main.structs"][0][0]["p"] == {"X": -1, "Y": hidden}
+    assert [value["Y"] for value in found["main.slices"][1][0]["d"]] == [hidden, hidden]
+    assert all(arguments["c"] == hidden and arguments["b"] != hidden for arguments, _ in found["main.ints"])
+    boxed = [arguments["s"]["value"] for arguments, _ in found["main.interfaces"] if arguments["s"]]
+    assert {"X": 5, "Y": hidden} in boxed
+    reader = Trace(path).reader
+    blobs = b"".join(values.data for block in reader.blocks if (values := reader.values(block.number)))
+    assert b"zhang" in blobs
+    assert b"inner" not in blobs
+
+
+def test_caps_are_options(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    options = ["--max-text", "4", "--max-elements", "2", "--max-depth", "1", "--max-capture", "8K"]
+    record(binary, path, *every_function(), *options)
+    found = values_by_function(path)
+    assert found["main.text"][5][0]["s"] == {"$truncated": 5, "value": "hell"}
+    assert found["main.slices"][1][0]["d"] == [{"X": 1, "Y": 2}, {"X": 3, "Y": 4}]
+    assert found["main.slices"][3][0]["a"] == {"$truncated": 17, "value": [0, 1]}
+    assert list(found["main.pointers"][0][0]["n"]["Next"]) == ["$ptr"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-text", "0"],
+        ["--max-text", "4096"],
+        ["--max-depth", "9"],
+        ["--max-elements", "-1"],
+        ["--max-capture", "5000"],
+        ["--max-capture", "1M"],
+        ["--redact", "*"],
+        ["--redact", ""],
+    ],
+)
+def test_caps_out_of_range_are_usage_errors(tmp_path: Path, options: list[str]) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    command = [str(FUNCREC), "record", "-A", "-u", "main.*", *options, str(binary), "-o", str(tmp_path / "t"), "--"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 2, done.stderr
+    assert options[0] in done.stderr

@@ -1,0 +1,3 @@
+module funcrec.test/fetch
+
+go 1.21
