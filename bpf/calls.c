@@ -25,6 +25,7 @@ struct goroutine_fact {
 	u64 gopc;    /* return address of the go statement, as loaded */
 	u64 startpc; /* as loaded */
 	u64 ip;      /* of the hit: with the site's linked address it gives the load bias */
+	u64 current; /* 1: its thread works for it, as far as the offsets are right */
 	u32 pid;
 	u32 site;
 };
@@ -76,6 +77,7 @@ static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *
 #endif
 	fact.gopc = user_word(g + G_GOPC);
 	fact.startpc = user_word(g + G_STARTPC);
+	fact.current = user_word(user_word(g + G_M) + M_CURG) == g;
 	if (facts.ringbuf_output(&fact, sizeof(fact), BPF_RB_NO_WAKEUP))
 		goroutines.delete(key);
 }

@@ -38,7 +38,12 @@ static __always_inline int find_goroutine(struct pt_regs *ctx, struct goroutine 
 	if (out->goid == 0) {
 		/* g0 or gsignal: the thread works for m.curg, if for any. */
 		u64 m = span[G_M / 8];
-		out->stack = r14 == user_word(m + M_G0) ? 1 : 2;
+		if (r14 == user_word(m + M_G0))
+			out->stack = 1;
+		else if (r14 == user_word(m + M_GSIGNAL))
+			out->stack = 2;
+		else
+			return -1; /* no goroutine at all, or the offsets are wrong */
 		out->g = user_word(m + M_CURG);
 		if (out->g)
 			out->goid = user_word(out->g + G_GOID);

@@ -59,6 +59,7 @@ class Drain:
         self._sources = sources
         # The calibration may have overrun small rings: what was lost before now is nobody's.
         self._lost_before = sources.states["lost_events"].copy()
+        self._strange_before = int(sources.states["no_goroutine"].sum())
         self._ledger = LossLedger(sources.states["sequence"].copy(), time.monotonic_ns())
         self._held: list[Rows] = [ring.drain()[:0] for ring in sources.rings]
         self._stop = threading.Event()
@@ -104,6 +105,11 @@ class Drain:
     def lost(self) -> int:
         """Events lost so far, exact."""
         return int((self._sources.states["lost_events"] - self._lost_before).sum())
+
+    @property
+    def no_goroutine(self) -> int:
+        """Hits so far that were left out because no goroutine could be told from the registers, exact."""
+        return int(self._sources.states["no_goroutine"].sum()) - self._strange_before
 
     @property
     def lost_values(self) -> int:

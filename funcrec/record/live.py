@@ -11,6 +11,7 @@ import numpy as np
 from funcrec.plan.sites import ProbePlan, Role
 from funcrec.record.faults import FaultSites
 from funcrec.record.rings import NO_CALLER, STACK_MASK, Rows
+from funcrec.record.selfcheck import SelfCheck
 from funcrec.record.snapshot import CallSiteTable
 from funcrec.target.executable import Executable
 from funcrec.trace.records import EventColumns, GoroutineRecord
@@ -34,6 +35,7 @@ class Translator:
         self._starts_call = (self._site_role == Role.ENTRY) | (self._site_role == Role.POINT)
         self.fault_sites = FaultSites(plan, executable)
         self.call_sites = CallSiteTable(executable)
+        self.selfcheck = SelfCheck(plan, executable)
         self.calls = 0
         self.events = 0
 

@@ -15,9 +15,10 @@ from funcrec.record.processes import ProcessTable
 from funcrec.record.progress import Progress
 from funcrec.record.rings import Rows
 from funcrec.record.scope import Scope
+from funcrec.record.selfcheck import left_out
 from funcrec.record.series import TraceSeries
 from funcrec.record.watch import Watch
-from funcrec.trace.records import Closing, ProcessRecord, SnapshotDelta
+from funcrec.trace.records import Closing, NoteRecord, ProcessRecord, SnapshotDelta
 
 _CHUNK_EVENTS = 262_144
 _FLUSH_S = 1.0
@@ -68,6 +69,7 @@ class Loop:
         self._progress = progress
         self._limits = limits
         self._watch = watch
+        self._selfcheck = translator.selfcheck
         self._guarded = ""
         self._processes = ProcessTable()
         self._captures = CaptureStore()
@@ -93,6 +95,11 @@ class Loop:
         ended = self._processes.ended(time.monotonic_ns())
         if ended:
             self._writer.processes(ended)
+        self._selfcheck.judge(self._translator.events, self._drain.no_goroutine, final=True)
+        text = left_out(self._drain.no_goroutine)
+        if text:
+            self._writer.note(NoteRecord(time.monotonic_ns(), "no goroutine", text))
+            self._progress.say(f"funcrec: {text}")
 
     def _limit(self, started: int) -> str:
         duration, size = self._limits.duration_ns, self._limits.max_bytes
@@ -130,6 +137,7 @@ class Loop:
     def _look_around(self) -> None:
         """Once a second: what the probes cost, who has ended, and from time to time what the clocks say."""
         self._writer.mark()
+        self._selfcheck.judge(self._translator.events, self._drain.no_goroutine)
         adapted = self._watch.adapt()
         if adapted is not None:
             self._writer.note(adapted)
@@ -158,6 +166,7 @@ class Loop:
             return
         rows = self._admitted(np.concatenate([batch.events for batch in pending]))
         facts = np.concatenate([batch.facts for batch in pending])
+        self._selfcheck.saw(facts)
         columns = self._translator.columns(rows)
         self._watch.saw(columns.site)
         goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))

@@ -36,6 +36,7 @@ FACT_ROW = np.dtype(
         ("gopc", "<u8"),
         ("startpc", "<u8"),
         ("ip", "<u8"),
+        ("current", "<u8"),
         ("pid", "<u4"),
         ("site", "<u4"),
     ]
