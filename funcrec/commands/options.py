@@ -192,5 +192,7 @@ def shared(command: Command) -> Command:
 
 
 def warn(text: str) -> None:
-    """Print one line of warning on stderr."""
-    print(f"funcrec: {text}", file=sys.stderr)
+    """Print one line of warning on stderr; what came from a file that somebody sent cannot act on the terminal."""
+    from funcrec.report.text import printable
+
+    print(f"funcrec: {printable(text)}", file=sys.stderr)

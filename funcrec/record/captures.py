@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.record.rings import VALUES_FLAG, Rows
-from funcrec.trace.records import ValueColumns
+from funcrec.trace.records import LostRecord, ValueColumns
 
 UNIT = 64  # bytes: every record with its ring header is a multiple of it
 _HEADER = np.dtype(
@@ -157,9 +157,16 @@ def _split(data: NDArray[np.uint8], starts: NDArray[np.int64]) -> Captures:
 
 @dataclass(slots=True)
 class CaptureStore:
-    """Captures that wait for their event."""
+    """Captures that wait for their event.
 
+    Attributes:
+        lost: events so far whose capture is missing, exact: it found no room in its ring, or had to be given up before
+            the event came.
+    """
+
+    lost: int = 0
     _waiting: Captures = field(default_factory=no_captures)
+    _losses: list[LostRecord] = field(default_factory=list)
 
     def add(self, captures: list[Captures]) -> None:
         """Put in what the drain found."""
@@ -178,6 +185,7 @@ class CaptureStore:
         waiting = self._waiting
         flagged = np.flatnonzero(rows["depth"] & np.uint32(VALUES_FLAG))
         if len(flagged) == 0 or len(waiting) == 0:
+            self._count(rows[flagged])
             self._forget(rows)
             return None
         order = np.lexsort((waiting.tid, waiting.time_ns))
@@ -193,6 +201,7 @@ class CaptureStore:
                 break
             at[further] += 1
         found = inside & (times[safe] == wanted)
+        self._count(rows[flagged[~found]])
         chosen = order[at[found]]
         taken = waiting.take(chosen)
         rest = np.ones(len(waiting), dtype=bool)
@@ -206,6 +215,22 @@ class CaptureStore:
             length=(taken.words * 8).astype(np.uint32),
             data=taken.data.tobytes(),
         )
+
+    def take_losses(self) -> list[LostRecord]:
+        """Records of the captures that `match` missed since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def _count(self, rows: Rows) -> None:
+        """Note events without their capture."""
+        if len(rows) == 0:
+            return
+        self.lost += len(rows)
+        sites, counts = np.unique(rows["site"], return_counts=True)
+        times = rows["time_ns"]
+        by_site = dict(zip(sites.tolist(), counts.tolist(), strict=True))
+        first, last = int(times.min()), int(times.max())
+        self._losses.append(LostRecord(0, first, last, len(rows), kind="values", by_site=by_site))
 
     def _forget(self, rows: Rows) -> None:
         """Drop captures whose event was lost or dropped long ago."""

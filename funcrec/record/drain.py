@@ -67,8 +67,6 @@ class Drain:
         self._failure: BaseException | None = None
         self._taken = 0
         self._shedding = False
-        self._values_lost = np.zeros(len(sources.states), dtype=np.int64)
-        self._values_counted_ns = time.monotonic_ns()
         self.queued = 0
         self.longest_gap_s = 0.0
         self.queue: SimpleQueue[Batch] = SimpleQueue()
@@ -110,11 +108,6 @@ class Drain:
     def no_goroutine(self) -> int:
         """Hits so far that were left out because no goroutine could be told from the registers, exact."""
         return int(self._sources.states["no_goroutine"].sum()) - self._strange_before
-
-    @property
-    def lost_values(self) -> int:
-        """Captures lost so far, exact."""
-        return int(self._sources.states["lost_values"].sum())
 
     def site_lost(self, sites: int) -> NDArray[np.int64]:
         """Lost events of the first sites so far, i64."""
@@ -163,22 +156,9 @@ class Drain:
             lost += self._ledger.finish(stamp)
         # Facts after events: those of every event in this batch are there by now.
         facts = self._sources.facts.drain()
-        # Sent before their event: those of every event in this batch are there, or counted as lost.
+        # Sent before their event: those of every event in this batch are there, or lost.
         captures = [ring.drain() for ring in self._sources.values]
-        lost += self._lost_captures(stamp)
         events = np.concatenate(ready)
         if len(events) or len(facts) or lost or any(map(len, captures)):
             self.queued += len(events)
             self.queue.put(Batch(events, facts, lost, captures))
-
-    def _lost_captures(self, now_ns: int) -> list[LostRecord]:
-        """Losses of values since the last round, by ring."""
-        if not self._sources.values:
-            return []
-        counts = self._sources.states["lost_values"].astype(np.int64)
-        fresh, first_ns = counts - self._values_lost, self._values_counted_ns
-        self._values_lost, self._values_counted_ns = counts, now_ns
-        return [
-            LostRecord(ring=ring, first_ns=first_ns, last_ns=now_ns, count=int(fresh[ring]), kind="values")
-            for ring in np.flatnonzero(fresh).tolist()
-        ]

@@ -179,7 +179,7 @@ class Loop:
         self._captures.add([captures for batch in pending for captures in batch.captures])
         if len(columns):
             self._writer.events(columns, self._captures.match(rows))
-        lost = [record for batch in pending for record in batch.lost]
+        lost = [record for batch in pending for record in batch.lost] + self._captures.take_losses()
         if lost:
             self._writer.lost(lost)
 
@@ -189,7 +189,7 @@ class Loop:
             clock=read_clocks(),
             events=self._translator.events,
             lost_events=self._drain.lost,
-            lost_values=self._drain.lost_values,
+            lost_values=self._captures.lost,
             exit_status=exit_status,
             reason=reason,
             site_hits=self._watch.hits,

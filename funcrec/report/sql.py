@@ -82,7 +82,7 @@ class Database:
 
     def _part(self, table: str, number: int, selection: Selection, file: str) -> str:
         """Register what a table needs of one trace; return the query for its rows."""
-        trace = "'" + file.replace("'", "''") + "'"
+        trace = "'" + _utf8(file).replace("'", "''") + "'"
         if table == "calls":
             start = selection.trace.start_ns
             names = {name: f"{name}_{number}" for name in ("calls", "functions", "sites")}
@@ -130,8 +130,13 @@ class Database:
 
 def _texts(texts: Sequence[str | None]) -> NDArray[Any]:
     array = np.empty(len(texts), object)
-    array[:] = texts
+    array[:] = [text if text is None or text.isascii() else _utf8(text) for text in texts]
     return array
+
+
+def _utf8(text: str) -> str:
+    """Text that DuckDB takes: bytes that are not UTF-8 stand as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _nullable(numbers: Sequence[int | None]) -> NDArray[Any]:

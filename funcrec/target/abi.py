@@ -238,7 +238,8 @@ def _distinct(variables: Iterable[Variable]) -> list[Variable]:
 
 
 def _result_name(name: str) -> str:
-    return name[1:] if name.startswith("~r") else name
+    """`~r0` of the compiler, and `~b0` of Go 1.21 for a result that is named `_`."""
+    return "r" + name[2:] if name.startswith(("~r", "~b")) else name
 
 
 def _closure(types: GoTypes, function: Subprogram) -> int:

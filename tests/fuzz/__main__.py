@@ -21,13 +21,20 @@ from funcrec.errors import UsageError
 from tests.fuzz import cases
 from tests.fuzz.corpus import seeds
 from tests.fuzz.mutator import Mutator
-from tests.fuzz.targets import targets
+from tests.fuzz.targets import READER, Target, targets
 
 
-def work(worker: int, seed: int, until: float, most: int, keep: Path, results: multiprocessing.Queue[object]) -> None:
+def chosen(only: str) -> list[Target]:
+    """The targets whose name contains a word; `reader` is the reader and the pairing of events, without a view."""
+    return [READER] if only == READER.name else [target for target in targets() if only in target.name]
+
+
+def work(
+    worker: int, seed: int, until: float, most: int, keep: Path, only: str, results: multiprocessing.Queue[object]
+) -> None:
     """One worker: cases until the time is over or so many were run."""
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[worker % os.cpu_count()]})  # type: ignore[operator]
-    mutator, pick, all_targets = Mutator(seeds(), seed), random.Random(seed), targets()
+    mutator, pick, all_targets = Mutator(seeds(), seed), random.Random(seed), chosen(only)
     found: Counter[cases.Finding] = Counter()
     done = 0
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
@@ -60,18 +67,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, default=Path(".cache/fuzz"), metavar="FOLDER")
+    parser.add_argument("--only", default="", metavar="WORD", help="targets with it in their name; reader: no view")
     parser.add_argument("--coverage", action="store_true", help="one worker, guided by coverage; needs atheris")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     if options.coverage:
-        from tests.fuzz.coverage import guide
+        from tests.fuzz.coverage import guide  # needs atheris
 
         return guide(options.minutes, options.seed, options.keep)
     results: multiprocessing.Queue[object] = multiprocessing.Queue()
     until = time.monotonic() + 60 * options.minutes
     workers = [
         multiprocessing.Process(
-            target=work, args=(number, options.seed + number, until, options.cases, options.keep, results)
+            target=work, args=(number, options.seed + number, until, options.cases, options.keep, options.only, results)
         )
         for number in range(options.jobs)
     ]

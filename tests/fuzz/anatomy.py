@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,8 +26,8 @@ class Part:
     packed: tuple[int, bytes] | None = None
 
     def copy(self) -> Part:
-        """A part that may be changed."""
-        return Part(self.prefix, copy.deepcopy(self.body))
+        """A part whose body may be replaced; what is in the body is shared."""
+        return Part(self.prefix, self.body)
 
 
 @dataclass

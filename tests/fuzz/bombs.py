@@ -17,7 +17,7 @@ from funcrec.trace.limits import EVENTS_BASE, EVENTS_PER_BYTE, MAX_BLOCK_EVENTS,
 from funcrec.trace.records import EventColumns, FunctionRecord, RecordType, SiteRecord, SnapshotDelta, ValueColumns
 from funcrec.trace.tables import split
 from tests.fuzz.anatomy import put_together, take_apart
-from tests.fuzz.corpus import seeds
+from tests.fuzz.corpus import FOLDER
 from tests.traces import START, Made, random_events, snapshot
 
 SIZE = 1_000_000
@@ -172,7 +172,7 @@ def big_names() -> bytes:
 
 def cyclic_types() -> bytes:
     """Types that hold themselves, and captures of them."""
-    anatomy = take_apart(seeds()[2])
+    anatomy = take_apart((FOLDER / "types.zst").read_bytes())
     for number, part in enumerate(anatomy.parts):
         if isinstance(part.body, dict) and "types" in part.body:
             anatomy.parts[number] = part.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,8 +21,6 @@ _FIELDS = {
     "count": 32,
 }  # fmt: skip
 
-Path = tuple[Any, ...]
-
 
 class Mutator:
     """Endless variations of some traces, the same for the same seed.
@@ -34,13 +33,15 @@ class Mutator:
     def __init__(self, corpus: Sequence[bytes], seed: int) -> None:
         self._whole = list(corpus)
         self._corpus = [take_apart(data) for data in corpus]
+        # A large one takes longer: each gets about the same time.
+        self._weights = [1 / len(data) for data in corpus]
         self._random = random.Random(seed)
 
     def next(self) -> bytes:
         """One more hostile file."""
         if self._random.random() < 0.15:
-            return self.damage(self._random.choice(self._whole))
-        chosen = self._random.choice(self._corpus)
+            return self.damage(self._random.choices(self._whole, self._weights)[0])
+        chosen = self._random.choices(self._corpus, self._weights)[0]
         return self.vary(Anatomy(chosen.head, list(chosen.parts), chosen.closed))
 
     def damage(self, data: bytes) -> bytes:
@@ -121,16 +122,26 @@ class Mutator:
 
     def _value(self, anatomy: Anatomy) -> None:
         part = self._part(anatomy)
-        paths = list(_paths(part.body))
-        if not paths:
+        place = self._place(part)
+        if place is None:
             part.body = self._anything()
             return
-        path = self._random.choice(paths)
-        holder = part.body
-        for key in path[:-1]:
-            holder = holder[key]
-        holder[path[-1]] = self._changed(holder[path[-1]])
+        holder, key = place
+        holder[key] = self._changed(holder[key])
         self._tell_prefix(part)
+
+    def _place(self, part: Part) -> tuple[Any, Any] | None:
+        """Some array or map of a body and one of its keys; what lies on the way there is copied."""
+        if not (isinstance(part.body, dict | list) and part.body):
+            return None
+        holder = part.body = copy.copy(part.body)
+        while True:
+            key = self._random.choice(list(holder)) if isinstance(holder, dict) else self._random.randrange(len(holder))
+            inner = holder[key]
+            if not (isinstance(inner, dict | list) and inner) or self._random.random() < 0.15:
+                return holder, key
+            inner = holder[key] = copy.copy(inner)
+            holder = inner
 
     def _tell_prefix(self, part: Part) -> None:
         """Let the prefix agree with the body most of the time: the check that they do is soon tested enough."""
@@ -147,16 +158,11 @@ class Mutator:
         part.prefix = replace(part.prefix, **fields)
 
     def _key(self, anatomy: Anatomy) -> None:
-        part = self._part(anatomy)
-        holders = [part.body] + [_at(part.body, path) for path in _paths(part.body)]
-        maps = [each for each in holders if isinstance(each, dict) and each]
-        if not maps:
-            return
-        chosen = self._random.choice(maps)
-        key = self._random.choice(list(chosen))
-        value = chosen.pop(key)
-        if self._random.random() < 0.5:
-            chosen[self._random.choice(STRINGS)] = value
+        place = self._place(self._part(anatomy))
+        if place is not None and isinstance(place[0], dict):
+            value = place[0].pop(place[1])
+            if self._random.random() < 0.5:
+                place[0][self._random.choice(STRINGS)] = value
 
     def _raw_bytes(self, anatomy: Anatomy) -> None:
         part = self._part(anatomy)
@@ -249,19 +255,3 @@ class Mutator:
         _value, _key, _raw_bytes, _prefix, _drop, _repeat, _move, _graft, _unclose, _head
     )  # fmt: skip
     _WEIGHTS = (60, 6, 4, 8, 4, 4, 4, 6, 2, 1)
-
-
-def _paths(value: Any, path: Path = ()) -> list[Path]:
-    """Where every element of a body is."""
-    found: list[Path] = []
-    keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    for key in keys:
-        found.append((*path, key))
-        found += _paths(value[key], (*path, key))
-    return found
-
-
-def _at(value: Any, path: Path) -> Any:
-    for key in path:
-        value = value[key]
-    return value

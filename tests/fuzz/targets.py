@@ -15,6 +15,7 @@ from typing import Any
 
 from funcrec.cli import COMMANDS
 from funcrec.report.export.formats import ExportFormat
+from funcrec.report.recording import Trace
 from funcrec.report.request import Format, Names, Overhead
 from tests.hostile import harmful
 
@@ -151,7 +152,24 @@ def targets() -> tuple[Target, ...]:
         Target("hist --by", "hist", {"by": ["depth"]}, check_text),
         Target("hist --over", "hist", {"over": "time", "by": ["func"]}, check_text),
         Target("goroutines -s", "goroutines", {"sort": "busy", "top": 3}, check_text),
+        *(
+            Target(f"sql {table}", "sql", {"query": f"select * from {table}", "format_": form}, _CHECKS[form])
+            for form, table in zip(Format, ("calls", "functions", "goroutines", "call_values"), strict=True)
+        ),
         Target("html --by", "export", html | {"by": "depth", "max_calls": 10}),
         Target("pprof --by-goroutine", "export", pprof | {"by_goroutine": True}),
     ]
     return tuple(found)
+
+
+class _Reader(Target):
+    """Everything that all views share: the whole file read, events made to calls."""
+
+    def run(self, path: str, sink: Any = None) -> bytes:
+        with Trace(path) as trace:
+            trace.reader.check()
+            trace.table()
+        return b""
+
+
+READER = _Reader("reader", "")

@@ -310,6 +310,7 @@ func all() {
 	record("main.nothing", "", nil, "", nil)
 	record("main.deferred", "n", []any{0}, "err", []any{boxed{deferred(0)}})
 	record("main.deferred", "n", []any{1}, "err", []any{boxed{deferred(1)}})
+	more()
 }
 
 var kept any
