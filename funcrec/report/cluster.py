@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
-from funcrec.errors import FuncrecError, HostError
+from funcrec.errors import FuncrecError, HostError, UsageError
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 _CONNECT_S = 5
+_STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,25 @@ def run_tasks(
 
     Args:
         task: function of a module; must not write to stdout or stderr.
-        names: paths of traces, as typed. On a cluster, all workers must see them under the same absolute paths.
+        names: paths of traces, as typed, `-` for standard input. On a cluster, all workers must see them under the same
+            absolute paths.
         request: passed to every task.
         cluster: address of a Dask scheduler such as `tcp://host:8786`; None uses the processors of this machine.
 
     Raises:
+        UsageError: standard input is for a cluster.
         HostError: no such scheduler, no workers, or the extra `[cluster]` is not installed.
         FuncrecError: whatever a task raises.
     """
-    files = [TraceFile(os.path.abspath(name), name) for name in names]
+    files = [TraceFile(name if name == _STDIN else os.path.abspath(name), name) for name in names]
+    piped = _STDIN in names
     if cluster is not None:
+        if piped:
+            raise UsageError(
+                "the workers of a cluster cannot read standard input", remedy="give a path that all of them see"
+            )
         return _on_cluster(task, files, request, cluster)
-    processes = min(len(files), _processors())
+    processes = 1 if piped else min(len(files), _processors())  # standard input is this process's own
     if processes < 2:
         return [task(file, request) for file in files]
     # Forking is the faster start, but not safe when other threads may hold locks.

@@ -4,10 +4,13 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 import venv
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.golden.synthetic import write_synthetic
 from tests.toolchain import ROOT, go_build
@@ -18,14 +21,26 @@ GOLDEN = ROOT / "formats" / "golden"
 # Runs the command line with some modules blocked, as on a machine that does not have them.
 _BLOCKED = """
 import sys
+import asyncio, concurrent.futures.process, getpass, shutil, subprocess, tempfile  # have Windows variants of their own
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked!r} or name in {blocked!r}:
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Blocker())
+import os, signal
+for name in {missing!r}:
+    for module in (os, signal):
+        vars(module).pop(name, None)
 from funcrec.cli import run
 sys.exit(run(sys.argv[1:]))
 """
+# What Windows does not have.
+LINUX_ONLY = {"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp", "posix", "syslog", "readline", "curses"}
+NOT_ON_WINDOWS = {
+    *("fork", "geteuid", "getuid", "getgid", "getegid", "sched_getaffinity", "mkfifo", "chown", "fchown"),
+    *("killpg", "getpgid", "setsid", "statvfs", "WNOHANG", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_DIRECTORY"),
+    *("SIGPIPE", "SIGHUP", "SIGCHLD", "SIGWINCH", "SIGUSR1", "pthread_sigmask", "sigtimedwait", "sigwait", "alarm"),
+}
 
 # layer -> other layers of ours that it may import; `commands` may import its own layer, inside functions.
 ALLOWED = {
@@ -77,9 +92,77 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [made, *sorted(GOLDEN.glob("v*/*.zst"))]
 
 
-def _run_blocked(blocked: set[str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", _BLOCKED.format(blocked=blocked), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def _run_blocked(
+    blocked: set[str], *arguments: str | Path, missing: Collection[str] = (), stdin: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _BLOCKED.format(blocked=blocked, missing=missing), *map(str, arguments)]
+    if stdin is None:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    with subprocess.Popen(["cat", stdin], stdout=subprocess.PIPE) as cat:  # a pipe, which nobody can seek in
+        return subprocess.run(command, stdin=cat.stdout, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("view", ["report", "stat", "hist", "graph", "goroutines", "info", "diff"])
+def test_a_trace_comes_from_a_pipe(traces: list[Path], view: str) -> None:
+    others = [traces[0]] if view == "diff" else []
+    piped = _run_blocked(set(), view, *others, "-", stdin=traces[0])
+    named = _run_blocked(set(), view, *others, traces[0])
+    assert (piped.returncode, named.returncode) == (0, 0), piped.stderr
+    assert piped.stdout.splitlines()[4:] == named.stdout.splitlines()[4:]
+    assert piped.stdout
+
+
+def test_a_cluster_gets_no_pipe(traces: list[Path]) -> None:
+    done = _run_blocked(set(), "stat", "-", "--cluster", "tcp://127.0.0.1:1", stdin=traces[0])
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report"],
+        ["report", "--format", "jsonl"],
+        ["stat"],
+        ["hist"],
+        ["graph"],
+        ["goroutines"],
+        ["info"],
+        ["export", "-o", "-", "--format", "chrome"],
+    ],
+    ids=" ".join,
+)
+def test_reports_work_without_what_only_linux_has(traces: list[Path], words: list[str]) -> None:
+    for trace in traces[:2]:
+        done = _run_blocked(LINUX_ONLY, words[0], trace, *words[1:], missing=NOT_ON_WINDOWS)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_several_traces_work_without_what_only_linux_has(traces: list[Path]) -> None:
+    done = _run_blocked(LINUX_ONLY, "diff", traces[0], traces[0], missing=NOT_ON_WINDOWS - {"fork", "WNOHANG"})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("platform", ["macosx_13_0_arm64", "macosx_13_0_x86_64", "win_amd64"])
+def test_dependencies_are_wheels_everywhere(tmp_path: Path, platform: str, python: str) -> None:
+    """No compiler is needed: every dependency has a binary wheel, and what these need has too."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        dependencies = tomllib.load(file)["project"]["dependencies"]
+    machine = {"macosx_13_0_arm64": "arm64", "macosx_13_0_x86_64": "x86_64", "win_amd64": "AMD64"}[platform]
+    environment = {"platform_machine": machine}
+    wanted = [Requirement(text) for text in dependencies]
+    needed = [
+        f"{each.name}{each.specifier}" for each in wanted if each.marker is None or each.marker.evaluate(environment)
+    ]
+    assert len(needed) >= 5
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--no-deps"]
+    pip += ["--platform", platform, "--python-version", python, "--dest", tmp_path]
+    done = subprocess.run([*pip, *needed], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.whl"))) == len(needed)
 
 
 def test_report_needs_nothing_of_the_live_side(traces: list[Path]) -> None:
