@@ -87,7 +87,7 @@ def split_launch(argv: list[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _fail(error: FuncrecError) -> int:
-    from funcrec.report.text import printable  # names in a message may come from a file that somebody sent
+    from funcrec.lang.printable import printable  # names in a message may come from a file that somebody sent
 
     print(f"funcrec: {printable(error.cause)}\n  try: {printable(error.remedy)}", file=sys.stderr)
     return int(error.exit_code)

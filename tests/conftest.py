@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests import truth
+from tests import consumers, truth
 
 FUNCREC = Path(sys.executable).with_name("funcrec")
 LIMIT_S = 120  # no single recording or view takes longer, short of a hang
@@ -294,3 +294,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "require_bpf" in getattr(item, "fixturenames", ()):
             item.add_marker("bpf")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=consumers.chromium(), args=list(consumers.CHROMIUM_FLAGS))
+        yield running
+        running.close()

@@ -125,7 +125,7 @@ def _conclude(selections: list["Selection"], files: list[str], strict: bool) -> 
         trace = selection.trace
         shown, calls = format_count(len(selection)), format_count(len(selection.calls))
         warn(f"{file}: {shown} of {calls} calls, {format_count(trace.lost_events)} events lost")
-        if trace.damage is not None:
-            warn(f"{file} is damaged, what is intact is exported: {trace.damage}")
-        incomplete |= trace.damage is not None or trace.lost_events > 0
+        for line in trace.shortcomings:
+            warn(f"{file}: {line}")
+        incomplete |= bool(trace.shortcomings)
     return int(ExitCode.ENVIRONMENT) if strict and incomplete else int(ExitCode.DONE)

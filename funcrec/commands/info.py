@@ -45,12 +45,12 @@ def command(
                 write_rows(out, [Column("name"), Column("sites"), Column("calls")], facts["functions"], output.format)
             elif output.format == Format.JSONL:
                 out.line(json_text(facts))
-            if trace.damage is not None:
-                warn(f"{file} is damaged, what is intact is shown: {trace.damage}")
-            elif check:
-                warn(f"{file} is whole")
+            for line in trace.shortcomings:
+                warn(f"{file}: {line}")
+            if check and trace.damage is None:
+                warn(f"{file}: every record can be read")
             damaged |= trace.damage is not None
-            incomplete |= trace.damage is not None or trace.lost_events > 0
+            incomplete |= bool(trace.shortcomings)
         if output.format == Format.JSON:
             out.line(json_text(described[0] if len(described) == 1 else described))
     if check and damaged:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from funcrec.commands.selecting import Binary, ExcludeVendor, Match, Patterns, Roots
 from funcrec.errors import UsageError
 from funcrec.plan.sites import ExitMode
 from funcrec.report.request import Color, Format, OutputRequest
@@ -18,29 +19,11 @@ if TYPE_CHECKING:
 
 
 def command(
-    binary: Annotated[str, typer.Argument(metavar="BINARY", help="The Go executable.", show_default=False)],
-    roots: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ROOT]...", help="Functions that open the gate of `record`.", show_default=False),
-    ] = None,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-u",
-            "--uprobe",
-            "--uprobe-wildcards",
-            metavar="PATTERN",
-            help="Functions to record: a name with * and ?; !PATTERN leaves out. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    match: Annotated[str, typer.Option("--match", metavar="glob|regex", help="What PATTERN is.")] = "glob",
-    exclude_vendor: Annotated[
-        bool,
-        typer.Option(
-            "-x/ ", "--exclude-vendor/--no-exclude-vendor", help="Leave vendored packages out.", show_default=False
-        ),
-    ] = True,
+    binary: Binary,
+    roots: Roots = None,
+    patterns: Patterns = None,
+    match: Match = "glob",
+    exclude_vendor: ExcludeVendor = True,
     max_probes: Annotated[int | None, typer.Option("--max-probes", help="Fail when it takes more than this.")] = None,
     exits: Annotated[
         ExitMode, typer.Option("--exits", help="Where calls are seen to end: auto, or at every RET.")

@@ -24,9 +24,7 @@ def conclude(facts: "Sequence[Facts]", output: OutputRequest) -> int:
     if shown == 0:
         warn(f"0 of {calls} calls match")
     for each in facts:
-        if each.damage is not None:
-            warn(f"{each.file} is damaged, what is intact is shown: {each.damage}")
-        if each.lost_events:
-            warn(f"{each.lost_events} events were lost while {each.file} was recorded")
-    incomplete = any(each.damage is not None or each.lost_events for each in facts)
+        for line in each.shortcomings:
+            warn(f"{each.file}: {line}")
+    incomplete = any(each.shortcomings for each in facts)
     return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)

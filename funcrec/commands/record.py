@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from funcrec.commands.selecting import Binary, ExcludeVendor, Match, Patterns, Roots
 from funcrec.errors import UsageError
 from funcrec.plan.sites import ExitMode
 
@@ -16,26 +17,11 @@ _THREADS = "OPENBLAS_NUM_THREADS"
 
 def command(
     context: typer.Context,
-    binary: Annotated[str, typer.Argument(metavar="BINARY", help="The Go executable.", show_default=False)],
-    roots: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ROOT]...", help="Record only what runs inside a call of these.", show_default=False),
-    ] = None,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-u",
-            "--uprobe",
-            "--uprobe-wildcards",
-            metavar="PATTERN",
-            help="Functions to record: a name with * and ?; !PATTERN leaves out. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    match: Annotated[str, typer.Option("--match", metavar="glob|regex", help="What PATTERN is.")] = "glob",
-    exclude_vendor: Annotated[
-        bool, typer.Option("-x/ ", "--exclude-vendor/--no-exclude-vendor", help="Leave vendored packages out.")
-    ] = True,
+    binary: Binary,
+    roots: Roots = None,
+    patterns: Patterns = None,
+    match: Match = "glob",
+    exclude_vendor: ExcludeVendor = True,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Trace file; an existing one becomes FILE.old.")
     ] = Path("trace.zst"),
@@ -119,6 +105,7 @@ def command(
         ExitMode,
         typer.Option("--exits", help="Where calls are seen to end: auto, as cheap as is exact, or at every RET."),
     ] = ExitMode.AUTO,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every function that is probed.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("-d", "--debug", help="Show tracebacks and compiler logs.")] = False,
 ) -> int:
@@ -203,6 +190,7 @@ def command(
             exits=exits,
             max_overhead=_max_overhead(max_overhead, launched=arguments is not None),
             quiet=quiet,
+            verbose=verbose,
             argv=sys.argv,
         )
     )

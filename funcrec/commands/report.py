@@ -44,11 +44,9 @@ def command(
             _write(out, selection, output)
             if len(selection) == 0:
                 warn(f"0 of {len(selection.calls)} calls match in {file}")
-            if trace.damage is not None:
-                warn(f"{file} is damaged, what is intact is shown: {trace.damage}")
-            if trace.lost_events:
-                warn(f"{trace.lost_events} events were lost while {file} was recorded")
-            incomplete |= trace.damage is not None or trace.lost_events > 0
+            for line in trace.shortcomings:
+                warn(f"{file}: {line}")
+            incomplete |= bool(trace.shortcomings)
     return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)
 
 

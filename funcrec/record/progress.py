@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from funcrec.lang.printable import printable
 from funcrec.units import format_count, format_size
 
 _FIRST_S = 1.0
@@ -39,12 +40,12 @@ class Progress:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
-        """Print a line of its own."""
+        """Print lines of their own; names in them come from the traced binary and are made harmless."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr)
             self._shown = False
         if not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
     def closing(self, output: Path, *, calls: int, events: int, lost: int, written: int) -> None:
         """Say what was recorded and what to type next."""

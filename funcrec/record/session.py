@@ -58,6 +58,7 @@ class RecordRequest:
         condition: record only calls that meet it; "": all.
         exits: how the ends of calls are observed.
         max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
+        verbose: name every function that is probed.
         quiet: no progress, no closing line.
         argv: the command line, for the header.
     """
@@ -85,6 +86,7 @@ class RecordRequest:
     exits: ExitMode = ExitMode.AUTO
     max_overhead: float | None = None
     quiet: bool = False
+    verbose: bool = False
     argv: list[str] = field(default_factory=list)
 
 
@@ -181,6 +183,9 @@ class _Session:
             self._condition.check()
         for note in (*plan.notes, *(self._condition.notes(plan) if self._condition else ())):
             self._progress.say(f"funcrec: {note}")
+        if self._request.verbose:
+            shown = [function.name for function in plan.functions if not function.hidden]
+            self._progress.say("\n".join(f"  {name}" for name in shown))
         return plan
 
     def _build(self) -> ProbePlan:

@@ -24,6 +24,7 @@ class Facts:
         functions, goroutines: that have shown calls.
         lost_events, lost_values: that happened and are not in the trace.
         damage: what is wrong with the file, one line; None: nothing.
+        shortcomings: all that is known to be missing, a line each.
         span_ns: recorded time.
         cost_ns: estimated cost of all probe hits, 0 when it was not measured.
         cost: a line about it.
@@ -40,6 +41,7 @@ class Facts:
     lost_events: int
     lost_values: int
     damage: str | None
+    shortcomings: tuple[str, ...]
     span_ns: int
     cost_ns: float
     cost: str
@@ -61,6 +63,7 @@ def facts_of(selection: Selection, file: str) -> Facts:
         lost_events=trace.lost_events,
         lost_values=trace.lost_values,
         damage=trace.damage,
+        shortcomings=tuple(trace.shortcomings),
         span_ns=trace.end_ns - trace.start_ns,
         cost_ns=float(total_cost_ns(trace)),
         cost=cost_text(selection),

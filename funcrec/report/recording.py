@@ -157,6 +157,18 @@ class Trace:
         """Captures of values that are not in the trace; their calls are."""
         return sum(record.count for record in self.lost if record.kind == "values")
 
+    @property
+    def shortcomings(self) -> list[str]:
+        """What is known to be missing, a line each: damage, an end never written, lost events; [] when whole."""
+        lines = []
+        if self.damage is not None:
+            lines.append(f"damaged, what is intact is shown: {self.damage}")
+        elif self.closing is None:
+            lines.append("not closed cleanly: the last second before the recorder was stopped may be missing")
+        if self.lost_events:
+            lines.append(f"{self.lost_events} events were lost while it was recorded")
+        return lines
+
     def table(self) -> "Calls":
         """Return all calls of the trace; made once, then kept."""
         return self._paired.calls

@@ -8,7 +8,6 @@ import pytest
 
 from funcrec.report.export.html import encode
 from funcrec.report.export.source import Source
-from tests import consumers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,15 +15,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("browser")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=consumers.chromium(), args=list(consumers.CHROMIUM_FLAGS))
-        yield running
-        running.close()
 
 
 @pytest.fixture

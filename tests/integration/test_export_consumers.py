@@ -180,7 +180,7 @@ def test_pprof_shows_losses_and_hostile_names_without_controls():
 
 @pytest.mark.browser
 @pytest.mark.parametrize("which", ["speedscope", "folded", "chrome", "pprof"])
-def test_speedscope_imports(timeline, tmp_path, which):
+def test_speedscope_imports(timeline, tmp_path, which, browser):
     suffix, encode = {
         "speedscope": (".speedscope.json", speedscope.encode),
         "folded": (".folded", folded.encode),
@@ -190,19 +190,15 @@ def test_speedscope_imports(timeline, tmp_path, which):
     path = tmp_path / f"calls{suffix}"
     path.write_bytes(b"".join(encode(timeline)))
     page = consumers.speedscope() / "dist" / "release" / "index.html"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=consumers.chromium(), args=list(consumers.CHROMIUM_FLAGS))
-        tab = browser.new_page()
-        said, alerts = [], []
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-        tab.goto(page.as_uri())
-        tab.set_input_files("input[type=file]", path)
-        tab.wait_for_function("document.title !== 'speedscope'", timeout=20_000)
-        title = tab.title()
-        browser.close()
+    tab = browser.new_page()
+    said, alerts = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    tab.goto(page.as_uri())
+    tab.set_input_files("input[type=file]", path)
+    tab.wait_for_function("document.title !== 'speedscope'", timeout=20_000)
+    title = tab.title()
+    tab.close()
     assert alerts == []
     assert not [text for text in said if "Failed" in text or "rror" in text], said
     assert "calls" in title or "funcrec" in title or "goroutine" in title

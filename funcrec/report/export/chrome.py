@@ -20,7 +20,7 @@ from funcrec.report.text import printable
 _CHUNK = 1 << 14
 _LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript
 # Numbers that may be too large, and characters beyond ASCII that may have to be escaped for people too.
-_DELICATE = re.compile(r"[0-9]{16}|\\[bfnrtu]")
+_DELICATE = re.compile(r"[0-9]{16}|\\[bfnrtu]|\x7f")
 _ASCII = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _PHASE = {State.OPEN: "B", State.ENTRY: "i"}
 

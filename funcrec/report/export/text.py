@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from funcrec.report.text import printable
+from funcrec.report.text import json_safe, printable
 
 
 def printable_tree(value: Any) -> Any:
@@ -23,5 +23,5 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON; NaN and infinities are an error, since no consumer takes them."""
-    return _ENCODER.encode(value)
+    """Compact JSON that a terminal can take too; NaN and infinities are an error, since no consumer takes them."""
+    return json_safe(_ENCODER.encode(value))

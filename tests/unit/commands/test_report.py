@@ -113,11 +113,11 @@ def test_strict_refuses_loss_and_damage(whole: Path, lossy: Path, damaged: Path)
 
 def test_damage_is_told_and_what_is_intact_is_shown(damaged: Path) -> None:
     done = funcrec("report", damaged)
-    assert "is damaged" in done.stderr
+    assert "damaged, what is intact" in done.stderr
     assert "# damaged: " in done.stdout
     checked = funcrec("info", damaged, "--check", check=False)
     assert checked.returncode == 5
-    assert "is damaged" in checked.stderr
+    assert "damaged, what is intact" in checked.stderr
     assert json.loads(funcrec("info", damaged, "--format", "json").stdout)["damage"]
 
 

@@ -1,5 +1,6 @@
 """Traces of later versions: a minor one is read as far as it is known, a major one is refused, by every command."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def _trace(path: Path, version: int, minor: int) -> Path:
 def test_a_later_minor_version_is_read(tmp_path: Path, view: str) -> None:
     now = funcrec(view, _trace(tmp_path / "trace.zst", VERSION, MINOR)).stdout
     later = funcrec(view, _trace(tmp_path / "trace.zst", VERSION, MINOR + 7)).stdout
-    assert later.replace(f"{VERSION}.{MINOR + 7}", str(VERSION)) == now.replace(f"{VERSION}.{MINOR}", str(VERSION))
+    assert re.sub(rf"format {VERSION}\.{MINOR + 7}", f"format {VERSION}", later) == now
 
 
 @pytest.mark.parametrize("view", VIEWS)
