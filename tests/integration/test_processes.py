@@ -10,7 +10,7 @@ import pytest
 from tests import truth
 from tests.conftest import Program, Recorder, Starter, probes
 from tests.integration.scenarios import own_workload, patterns, workload
-from tests.toolchain import PROGRAMS, c_compiler, go_build
+from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, c_compiler, go_build
 
 
 def test_children_of_a_launched_program(record: Recorder) -> None:
@@ -27,10 +27,29 @@ def test_a_program_that_executes_itself(record: Recorder) -> None:
     assert len({row["pid"] for row in trace.truth}) == 1
 
 
-def test_threads_started_from_c(record: Recorder) -> None:
+CGO_FLAGS = {
+    "internal": (),
+    "pie": ("-buildmode=pie",),
+    "stripped": ("-ldflags=-s -w",),
+    "unoptimised": ("-gcflags=-N -l",),
+    "static": ("-ldflags=-linkmode=external -extldflags=-static",),
+    "race": ("-race",),
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "build"),
+    [
+        pytest.param(version, build, marks=[] if (version, build) == (DEFAULT, "internal") else pytest.mark.slow)
+        for version in EVERY_VERSION
+        for build in CGO_FLAGS
+        if version in (DEFAULT, EVERY_VERSION[0], EVERY_VERSION[-1]) or build == "internal"
+    ],
+)
+def test_threads_started_from_c(record: Recorder, version: str, build: str) -> None:
     if c_compiler() is None:
         pytest.skip("cgo needs a C compiler")
-    binary = go_build(PROGRAMS / "cthreads", env={"CGO_ENABLED": "1"})
+    binary = go_build(PROGRAMS / "cthreads", version=version, flags=CGO_FLAGS[build], env={"CGO_ENABLED": "1"})
     trace = record(binary, ["main.called", "main.deeper", "main.across"], launch_args=[])
     assert trace.status == 0, trace.stderr
     trace.check()
