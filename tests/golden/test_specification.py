@@ -199,6 +199,8 @@ def test_limits_are_specified():
         limits.MAX_CONTAINERS,
         limits.MAX_NESTING,
         4 * limits.MAX_TEXT,
+        2**31 - 1,
+        2**63 - 1,
         limits.MAX_FUNCTIONS,
         limits.MAX_SITES,
         limits.MAX_CALL_SITES,
@@ -207,7 +209,24 @@ def test_limits_are_specified():
         limits.MAX_ROWS,
     ]
     assert numbers["arrays and maps in a record"][1] == limits.MAX_LARGE_CONTAINERS
+    budgets = [limit for _, limit in _table("| what | at most in s bytes |")]
+    assert [_at(limit, 1_000_000) for limit in budgets] == [
+        limits.EVENTS_BASE + limits.EVENTS_PER_BYTE * 1_000_000,
+        limits.CAPTURES_BASE + limits.CAPTURES_PER_BYTE * 1_000_000,
+        limits.RAW_BASE + limits.RAW_PER_BYTE * 1_000_000,
+        limits.SMALL_RAW_BASE + limits.SMALL_RAW_PER_BYTE * 1_000_000,
+        limits.ROWS_BASE + limits.ROWS_PER_BYTE * 1_000_000,
+        limits.GOROUTINES_BASE + limits.GOROUTINES_PER_BYTE * 1_000_000,
+        limits.OBJECTS_BASE + limits.OBJECTS_PER_BYTE * 1_000_000,
+        limits.CONTAINERS_BASE + limits.CONTAINERS_PER_BYTE * 1_000_000,
+    ]
     assert set(tables.LIMITS) == {"functions", "sites", "call_sites", "skipped", "types", "plans"}
+
+
+def _at(limit: str, size: int) -> float:
+    """What a limit such as `128 Ki + 3 s / 2` comes to."""
+    base, unit, factor, divisor = re.fullmatch(r"(\d+) (Ki|MiB) \+ (?:(\d+) )?s(?: / (\d+))?", limit).groups()
+    return (int(base) << {"Ki": 10, "MiB": 20}[unit]) + int(factor or 1) * size / int(divisor or 1)
 
 
 def test_every_version_has_its_entry():

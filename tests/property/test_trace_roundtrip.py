@@ -149,7 +149,7 @@ changes = st.lists(st.tuples(st.integers(0, len(DATA) - 1), st.integers(1, 255))
 
 
 @given(changes)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_flipped_bytes(flips):
     damaged = bytearray(DATA)
     for at, bits in flips:
@@ -165,7 +165,7 @@ pieces = st.lists(
 
 
 @given(pieces)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_spliced_pieces(parts):
     _delivers_less(b"".join(parts))
     _delivers_less(DATA[:2000] + b"".join(parts))
@@ -198,7 +198,7 @@ BODIES = _bodies(DATA)
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_fields_of_any_type_with_right_checksums(data):
     """A hostile writer: every frame is sound, a field is not."""
 
