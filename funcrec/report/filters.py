@@ -72,6 +72,11 @@ class Selection:
         mask[self.rows[:count]] = True
         return replace(self, mask=mask)
 
+    def above(self, depth: int) -> "Selection":
+        """Return the calls with fewer recorded callers only."""
+        shallow = self.calls.depth < depth
+        return self if shallow.all() else replace(self, mask=self.mask & shallow)
+
     def __len__(self) -> int:
         return len(self.rows)
 

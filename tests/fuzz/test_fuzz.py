@@ -47,7 +47,7 @@ def test_what_did_harm_once_does_so_no_more(path, one_processor):
             target.check(target.run(str(path)))
 
 
-SUMMARIES = ("info --check", "hist json", "graph json", "report text")
+SUMMARIES = ("info --check", "hist json", "graph json", "report text", "export folded", "export perfetto")
 
 
 @pytest.mark.parametrize("name", BOMBS)

@@ -4,6 +4,9 @@ from enum import StrEnum
 
 from funcrec.errors import UsageError
 
+MAX_DEPTH = 10_000  # levels of nested calls that timelines show
+MAX_STACK = 1000  # frames of one stack, where each stack is written whole
+
 
 class ExportFormat(StrEnum):
     """What `--format` takes."""

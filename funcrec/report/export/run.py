@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
-from funcrec.report.export.formats import ExportFormat
+from funcrec.report.export.formats import MAX_DEPTH, MAX_STACK, ExportFormat
 from funcrec.report.request import Format, Names
 
 if TYPE_CHECKING:
@@ -44,15 +44,30 @@ def export(
         TraceError: values cannot be read.
         HostError: a library of this format is missing.
     """
+    selections, notes = _drawable(selections, request.format)
     if request.format == ExportFormat.HTML:
-        return _html(selections, titles, request, file)
+        return [*notes, *_html(selections, titles, request, file)]
     (selection,) = selections
     if request.format in (ExportFormat.CSV, ExportFormat.JSONL):
         _rows(selection, request, file)
     else:
         for piece in _pieces(selection, request):
             file.write(piece)
-    return []
+    return notes
+
+
+def _drawable(selections: Sequence["Selection"], format_: ExportFormat) -> tuple[list["Selection"], list[str]]:
+    """Leave out what is nested deeper than a viewer can draw, and say how much that is.
+
+    Formats that write a whole stack for each of its frames grow by the square of the depth.
+    """
+    if format_ in (ExportFormat.CSV, ExportFormat.JSONL, ExportFormat.PARQUET):
+        return list(selections), []
+    whole = format_ in (ExportFormat.PPROF, ExportFormat.FOLDED, ExportFormat.HTML)
+    limit = MAX_STACK if whole else MAX_DEPTH
+    kept = [selection.above(limit) for selection in selections]
+    deep = sum(len(before) - len(after) for before, after in zip(selections, kept, strict=True) if before is not after)
+    return kept, [f"{deep} calls with {limit} callers or more are left out"] if deep else []
 
 
 def _pieces(selection: "Selection", request: ExportRequest) -> Iterable[bytes]:

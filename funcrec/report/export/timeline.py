@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
+from funcrec.report.export.formats import MAX_DEPTH
 from funcrec.report.export.source import Source
 
 Index = NDArray[np.int64]
@@ -98,11 +99,11 @@ class Timeline:
 
 
 def levels(depth: Index) -> Iterator[Index]:
-    """Yield the indices of each depth, outermost first; within one depth in ascending order."""
+    """Yield the indices of each depth below MAX_DEPTH, outermost first; within one depth in ascending order."""
     order = np.argsort(depth, kind="stable")
     if not len(order):
         return
-    bounds = np.searchsorted(depth[order], np.arange(depth[order[-1]] + 2))
+    bounds = np.searchsorted(depth[order], np.arange(min(int(depth[order[-1]]) + 2, MAX_DEPTH + 1)))
     for low, high in pairwise(bounds.tolist()):
         if high > low:
             yield order[low:high]

@@ -6,10 +6,13 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from funcrec.trace.records import EventColumns
 from tests.conftest import funcrec
 from tests.golden.synthetic import write_synthetic
+from tests.traces import START, Made, snapshot
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +130,24 @@ def test_a_reader_that_goes_away_is_no_failure(trace: Path) -> None:
 def test_pprof_is_gzip_of_a_profile(trace: Path, tmp_path: Path) -> None:
     funcrec("export", trace, "-o", tmp_path / "x.pb.gz")
     assert b"nanoseconds" in gzip.decompress((tmp_path / "x.pb.gz").read_bytes())
+
+
+def test_what_is_too_deep_to_draw_is_left_out_and_said(tmp_path: Path) -> None:
+    made = Made(snapshot())
+    n, one = 1500, np.ones(1500, np.uint32)
+    at = np.arange(n)
+    made.writer.events(
+        EventColumns(
+            START.monotonic_ns + 1000 * at, one, one.astype(np.uint64), np.zeros(n, np.uint64), one,
+            np.zeros(n, np.uint32), (64 + 8 * at).astype(np.uint32), one,
+        )
+    )  # fmt: skip
+    trace = tmp_path / "deep.zst"
+    trace.write_bytes(made.bytes())
+    for name in ("x.pb.gz", "x.html"):
+        assert (
+            "500 calls with 1000 callers or more are left out" in funcrec("export", trace, "-o", tmp_path / name).stderr
+        )
+    for name in ("x.csv", "x.pftrace"):
+        assert "left out" not in funcrec("export", trace, "-o", tmp_path / name).stderr
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == n + 1
