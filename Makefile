@@ -19,7 +19,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 SOURCES := funcrec tests demo
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages lint test test-unit test-bpf test-all demo bench soak golden build clean
+.PHONY: help setup packages test-packages lint test test-failed test-unit test-bpf test-all demo bench soak golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ lint: setup ## ruff and mypy
 
 test: test-packages ## all tests but the long matrices; with root they use real uprobes
 	@$(PYTEST) -m 'not slow'
+
+test-failed: test-packages ## what failed the last time, one test after the other
+	@$(VENV)/bin/pytest -q --last-failed --last-failed-no-failures none -m 'not slow'
 
 test-unit: setup ## what needs no root: unit, property and golden tests
 	@$(PYTEST) -m 'not slow' tests/unit tests/property tests/golden
