@@ -67,7 +67,7 @@ def cost_text(selection: Selection) -> str:
     kept = selection.request.overhead == Overhead.KEEP
     fate = "part of the durations (--overhead subtract)" if kept else "taken out of the durations"
     per_hit = " and ".join(
-        f"{format_duration(ns)} a hit ({kind})" for kind, ns in trace.header.probe_cost_ns.items() if ns > 0
+        f"{format_duration(ns)} a hit ({printable(kind)})" for kind, ns in trace.header.probe_cost_ns.items() if ns > 0
     )
     return f"probe cost: {format_duration(cost)}{share}, {fate}; {per_hit}"
 
