@@ -288,10 +288,12 @@ chained:
 int hit(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
+	u32 zero = 0;
+	struct control *now = control.lookup(&zero);
 
-	if (superseded(COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
+	if (!now || superseded(now, COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
 		return 0;
-	if (!take_hit(ctx, cookie))
+	if (now->closed || !take_hit(ctx, cookie))
 		count_idle(COOKIE_SITE(cookie));
 	return 0;
 }

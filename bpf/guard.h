@@ -1,5 +1,10 @@
-/* Letting functions go while the rest is recorded on, exact to the hit: record/guard.py decides, record/links.py acts.
+/* Which hits count: none while the recording is closed, and none of functions that were let go.
  *
+ * Sites are armed and disarmed one by one, and the end of a call may be told by the hit of another function's site. So
+ * the recording opens once all of them are there, and closes before the first one goes: what a goroutine did between
+ * the two is complete, and a call that was going on at either moment is just that.
+ *
+ * Letting functions go while the rest is recorded on is exact to the hit: record/guard.py decides, record/links.py acts.
  * First the functions' events end at one moment: what happened before it is sent, what happened later is not. Then a
  * link without their sites takes the place of the old one, so that their hits cost nothing any more. While both links
  * are there most hits come twice, and one of the two is dropped here.
@@ -7,7 +12,8 @@
 
 #define COOKIE_GENERATION(c) (((u32)((c) >> 38)) & 1)
 
-struct succession {
+struct control {
+	u64 closed; /* no hit counts */
 	u64 epoch; /* counts successions; 0: no second link exists */
 	u64 young; /* generation of the newer link */
 };
@@ -16,7 +22,7 @@ struct succession {
 BPF_F_TABLE("array", u32, u64, let_go, SITES, 1024 /* BPF_F_MMAPABLE */);
 /* Site -> hits without an event: with events and losses they make up all hits, which is what a probe costs. */
 BPF_F_TABLE("array", u32, u64, idle_hits, SITES, 1024);
-BPF_F_TABLE("array", u32, struct succession, succession, 1, 1024);
+BPF_F_TABLE("array", u32, struct control, control, 1, 1024);
 /* Thread -> the last hit that a newer link took: epoch << 32 | site. */
 BPF_F_TABLE("hash", u32, u64, taken, 131072, 1 /* BPF_F_NO_PREALLOC */);
 
@@ -40,13 +46,11 @@ static __always_inline void count_idle(u32 site)
  * the same hit of the same thread. Sites that have only one of the two are taken by it, so nothing is missed while the
  * kernel adds and removes sites one by one. The recorder tests the order before it relies on it.
  */
-static __always_inline int superseded(u32 generation, u32 site, u32 tid)
+static __always_inline int superseded(struct control *now, u32 generation, u32 site, u32 tid)
 {
-	u32 zero = 0;
-	struct succession *now = succession.lookup(&zero);
 	u64 mark, *left;
 
-	if (!now || !now->epoch)
+	if (!now->epoch)
 		return 0;
 	mark = now->epoch << 32 | site;
 	if (generation == now->young) {

@@ -81,7 +81,7 @@ def generate(request: ProgramRequest) -> Program:
             _source("calls.c"),
         ]
     )
-    maps = ["ring_states", "site_lost", "let_go", "idle_hits", "succession"]
+    maps = ["ring_states", "site_lost", "let_go", "idle_hits", "control"]
     maps += ["goroutines", "facts", *ring_names(request.rings)]
     if request.pid_filter:
         maps.append("pids")

@@ -1,4 +1,4 @@
-"""The links of a recording: armed stage by stage, made anew without some sites, closed in reverse.
+"""The links of a recording: armed stage by stage, made anew without some sites, closed.
 
 A link cannot lose a site, so another one without it takes its place. For a moment both are there and most hits come
 twice; bpf/guard.h drops one of the two, exactly. Knows nothing of plans or of what a site means.
@@ -13,7 +13,7 @@ import numpy as np
 from funcrec.record.attach import attach_multi
 from funcrec.record.rings import Rows
 
-SUCCESSION = np.dtype([("epoch", "<u8"), ("young", "<u8")])
+CONTROL = np.dtype([("closed", "<u8"), ("epoch", "<u8"), ("young", "<u8")])
 _GENERATION_BIT = 38  # COOKIE_GENERATION of bpf/guard.h
 
 
@@ -31,32 +31,31 @@ class Links:
 
     Args:
         program: descriptor of the loaded program; it stays the caller's.
-        succession: live SUCCESSION row of the program's map.
+        control: live CONTROL row of the program's map.
         path: the file, see `attach_multi`.
         pids: one link for each and stage; none: links for every process.
     """
 
-    def __init__(self, program: int, succession: Rows, path: str, pids: Sequence[int]) -> None:
+    def __init__(self, program: int, control: Rows, path: str, pids: Sequence[int]) -> None:
         self._program = program
-        self._succession = succession
+        self._control = control
         self._path = path
         self._pids = list(pids) or [0]
         self._stages: list[_Stage] = []
         self._epoch = 0
 
-    def arm(self, sites: list[int], offsets: list[int], cookies: list[int], *, outlives: bool = False) -> None:
+    def arm(self, sites: list[int], offsets: list[int], cookies: list[int]) -> None:
         """Attach one more stage.
 
         Args:
             sites, offsets, cookies: one of each per probe.
-            outlives: `close` disarms it after all that are armed now.
 
         Raises:
             FuncrecError: see `attach_multi`; links that were made stay until `close`.
         """
         if sites:
             stage = _Stage(sites, offsets, cookies)
-            self._stages.insert(0 if outlives else len(self._stages), stage)
+            self._stages.append(stage)
             self._attach(stage)
 
     def drop(self, sites: Collection[int]) -> None:
@@ -82,8 +81,8 @@ class Links:
 
     def _succeed(self, old: _Stage, young: _Stage) -> None:
         self._epoch += 1
-        self._succession["young"] = young.generation
-        self._succession["epoch"] = self._epoch
+        self._control["young"] = young.generation
+        self._control["epoch"] = self._epoch
         closing = young  # unless all of it could be attached
         try:
             if young.sites:
@@ -91,7 +90,7 @@ class Links:
             closing = old
         finally:
             _close(closing.links)
-            self._succession["epoch"] = 0
+            self._control["epoch"] = 0
 
     def _attach(self, stage: _Stage) -> None:
         cookies = [cookie | stage.generation << _GENERATION_BIT for cookie in stage.cookies]

@@ -34,7 +34,7 @@ from funcrec.record.codegen import (
 from funcrec.record.compile import Compiler
 from funcrec.record.conditionmaps import condition_maps
 from funcrec.record.drain import DrainSources
-from funcrec.record.links import SUCCESSION, Links
+from funcrec.record.links import CONTROL, Links
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
@@ -97,7 +97,7 @@ class Probes:
         descriptors = self._descriptors
         self._let_go = map_array(descriptors["let_go"], self._max_sites, "<u8", writable=True)
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites, "<u8")
-        self._succession = map_array(descriptors["succession"], 1, SUCCESSION, writable=True)
+        self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
         return DrainSources(
             rings=[Ring(descriptors[name], self._ring_bytes, EVENT_ROW) for name in ring_names(self._rings)],
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
@@ -160,11 +160,10 @@ class Probes:
         sites[self._max_sites :] = rows[self._max_sites :]
 
     def attach(self, plan: ProbePlan, path: str, pids: Sequence[int], *, entry_only: bool) -> None:
-        """Arm all sites: what tells how frames end first, then exits, entries last.
-
-        So no entry is recorded whose exit would be missed.
-        """
-        self._links = Links(self._descriptors["hit"], self._succession, path, pids)
+        """Arm all sites, then record what they see: nothing counts before the last one is there."""
+        self._control["closed"] = 1
+        self._links = Links(self._descriptors["hit"], self._control, path, pids)
+        # One link for each: an instruction can be a site of two of them, and a link takes it once.
         state = [role for role in Role if role > Role.POINT]
         stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]
         if not entry_only:
@@ -176,19 +175,20 @@ class Probes:
                 if site.role in roles and site.kind != SiteKind.CHAINED and not site.spare
             ]
             self._arm(plan, [number for number, _ in numbered])
+        self._control["closed"] = 0
 
-    def _arm(self, plan: ProbePlan, numbers: list[int], *, outlives: bool = False) -> None:
+    def _arm(self, plan: ProbePlan, numbers: list[int]) -> None:
         if self._links is not None:
             offsets = [plan.sites[number].offset for number in numbers]
             cookies = [self._cookie(plan, number, plan.sites[number]) for number in numbers]
-            self._links.arm(numbers, offsets, cookies, outlives=outlives)
+            self._links.arm(numbers, offsets, cookies)
 
     def swap(self, plan: ProbePlan, armed: Sequence[int], dropped: Sequence[int]) -> None:
         """See some exits elsewhere from now on.
 
         While both are armed a call ends twice: whoever pairs entries with exits ignores the second.
         """
-        self._arm(plan, list(armed), outlives=True)
+        self._arm(plan, list(armed))
         self.drop(dropped)
 
     def _cookie(self, plan: ProbePlan, number: int, site: ProbeSite) -> int:
@@ -214,8 +214,9 @@ class Probes:
         return self._idle_hits[:sites].astype(np.int64)
 
     def detach(self) -> None:
-        """Disarm, entries first: calls in flight still see their exits."""
+        """End the recording at one moment for every goroutine, then disarm; calls in flight stay open."""
         if self._links is not None:
+            self._control["closed"] = 1
             self._links.close()
 
     def list_pid(self, pid: int) -> None:
