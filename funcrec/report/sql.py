@@ -251,8 +251,17 @@ def _value_parts(column: ValueColumn, selection: Selection | None) -> Columns:
         known, values = (selection.of(np.broadcast_to(each, (whole,))) for each in (part.known, part.values))
         if kind == Kind.TEXT:
             values = _texts(part.labels)[values]
-        elif kind == Kind.NUMBER and values.dtype.kind in "iu":
-            fits = known & (values <= np.iinfo(np.int64).max)
+        elif kind == Kind.NUMBER:
+            fits = known & _whole(values)
             result["integer"][fits] = values[fits].astype(np.int64)
         result[name][known] = values[known]
     return result
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which numbers are whole and fit 64 bits with a sign, whatever the column has had to hold besides."""
+    within: NDArray[np.bool_] = values <= np.iinfo(np.int64).max
+    if values.dtype.kind == "f":
+        # The limit itself is no double: 2**63 is where it begins to be too much.
+        within = (values >= -(2.0**63)) & (values < 2.0**63) & (np.floor(values) == values)
+    return within
