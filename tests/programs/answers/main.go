@@ -13,7 +13,7 @@ var sink byte
 func serialize(b []byte) (n int, err error) {
 	rounds := 4
 	if os.Getenv("SLOW") != "" {
-		rounds = 12
+		rounds = 100
 	}
 	for range make([]struct{}, rounds) {
 		for _, c := range b {
