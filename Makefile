@@ -16,7 +16,7 @@ BASE_PYTHON :=
 TEST_TOOLS := chromium=chromium node=nodejs npm=npm
 PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
-SOURCES := funcrec tests demo
+SOURCES := funcrec tests demo docs
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
 .PHONY: help setup packages test-packages lint test test-failed test-unit test-bpf test-all demo bench soak golden build clean

@@ -5,6 +5,7 @@
     trace = funcrec.open("trace.zst")
     slow = trace.calls(where="dur > 1ms")
     print(len(slow), "of", len(trace.table()), "calls")
+    frame = slow.to_arrow("len(b)").to_pandas()
 
 Importing this loads nothing heavy; numpy comes with the first name used.
 """
@@ -16,10 +17,11 @@ from funcrec.errors import FuncrecError, TraceError, UsageError
 if TYPE_CHECKING:
     import os
 
+    from funcrec.report.filters import Selection
     from funcrec.report.recording import Trace
 
 __version__ = "0.1.0"
-__all__ = ["FuncrecError", "Trace", "TraceError", "UsageError", "open"]
+__all__ = ["FuncrecError", "Selection", "Trace", "TraceError", "UsageError", "open"]
 
 
 def open(path: "str | os.PathLike[str] | BinaryIO") -> "Trace":
@@ -41,4 +43,8 @@ def __getattr__(name: str) -> Any:
         from funcrec.report.recording import Trace
 
         return Trace
+    if name == "Selection":
+        from funcrec.report.filters import Selection
+
+        return Selection
     raise AttributeError(f"module 'funcrec' has no attribute {name!r}")

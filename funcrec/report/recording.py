@@ -1,9 +1,11 @@
 """Trace: one recording opened for reading, with its calls on demand."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from funcrec.report.text import printable
 from funcrec.trace.records import (
     CallSite,
     ClockReading,
@@ -119,6 +121,10 @@ class Trace:
         """Close the file; calls already made stay usable."""
         self.reader.close()
 
+    def __repr__(self) -> str:
+        functions = sum(not function.hidden for function in self.functions)
+        return f"<Trace {printable(str(self.path))}: {functions} functions, {self.lost_events} events lost>"
+
     def __enter__(self) -> "Trace":
         return self
 
@@ -195,17 +201,19 @@ class Trace:
 
         return pair(self)
 
-    def calls(self, where: str | None = None, **filters: Any) -> "Selection":
+    def calls(self, where: str | Sequence[str] | None = None, **filters: Any) -> "Selection":
         """Return the calls that pass a condition and filters.
 
         Args:
-            where: a condition such as `dur > 1ms and caller =~ "main.*"`.
-            filters: further fields of `funcrec.report.request.FilterRequest`, such as `min_ns=1000`.
+            where: a condition such as `dur > 1ms and caller =~ "main.*"`, or several, of which all must hold.
+            filters: `min_ns`, `max_ns`, `goroutines` (`"1,7,20-30"` or ids), `filter`, `notrace`, `hide`,
+                `caller_filter` (a glob or several), `depth`, `time_range` (`"1s~2s"`), `pids`, `overhead`: what the
+                options of the command line are.
 
         Raises:
             UsageError: a filter that does not parse or names nothing in the trace.
         """
-        from funcrec.report.filters import FilterRequest, select
+        from funcrec.report.filters import select
+        from funcrec.report.request import filter_request
 
-        conditions = (where,) if where is not None else ()
-        return select(self, FilterRequest(where=conditions, **filters))
+        return select(self, filter_request(where=() if where is None else where, **filters))

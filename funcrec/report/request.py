@@ -1,7 +1,9 @@
 """What a user asked of a view: which calls, and how to print them. Plain data, loads nothing heavy."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from funcrec.errors import UsageError
 from funcrec.units import parse_duration_ns
@@ -110,6 +112,31 @@ class OutputRequest:
     names: Names = Names.FULL
     srcline: bool = False
     strict: bool = False
+
+
+def filter_request(
+    *,
+    goroutines: str | Iterable[int] = (),
+    time_range: str | None = None,
+    pids: int | Iterable[int] = (),
+    **filters: Any,
+) -> FilterRequest:
+    """Make a request of Python values: what may be several may also be one, ranges are text as on the command line.
+
+    Raises:
+        UsageError: a range that does not parse.
+    """
+    ranges = parse_ranges(goroutines) if isinstance(goroutines, str) else tuple((goid, goid) for goid in goroutines)
+    several = ("where", "filter", "notrace", "hide", "caller_filter")
+    for name in several:
+        if isinstance(filters.get(name), str):
+            filters[name] = (filters[name],)
+    return FilterRequest(
+        goroutines=ranges,
+        time_range=None if time_range is None else parse_time_range(time_range),
+        pids=(pids,) if isinstance(pids, int) else tuple(pids),
+        **filters,
+    )
 
 
 def parse_ranges(text: str) -> tuple[tuple[int, int], ...]:
