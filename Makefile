@@ -14,15 +14,17 @@ BASE_PYTHON :=
 # Commands that some tests use, and their packages: a browser for the HTML page, node for other viewers' importers.
 # Where there is no such package (Ubuntu has Chromium as a snap only) those tests are skipped.
 TEST_TOOLS := chromium=chromium node=nodejs npm=npm
+# What others offer for the same work; the bench leaves out what is not there, and says so.
+BENCH_TOOLS := bpftrace=bpftrace trace-bpfcc=bpfcc-tools uftrace=uftrace gcc=gcc
 PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 SOURCES := funcrec tests demo docs
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages lint test test-failed test-unit test-bpf test-all demo bench soak golden build clean
+.PHONY: help setup packages test-packages bench-packages lint test test-failed test-unit test-bpf test-all demo bench bench-guard soak golden build clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: packages $(VENV)/.ready ## system packages, virtual environment, Go toolchain; leaves .venv/bin/funcrec
 	@$(PYTHON) -m tests.toolchain
@@ -43,13 +45,16 @@ packages:
 	$(APT_INSTALL) "$${missing[@]}" >/dev/null
 
 # Tried once for each environment.
-test-packages: setup $(VENV)/.tools
-$(VENV)/.tools: | $(VENV)/.ready
-	@for tool in $(TEST_TOOLS); do
+test-packages: setup $(VENV)/.test-tools
+bench-packages: setup $(VENV)/.bench-tools
+$(VENV)/.test-tools: tools := $(TEST_TOOLS)
+$(VENV)/.bench-tools: tools := $(BENCH_TOOLS)
+$(VENV)/.test-tools $(VENV)/.bench-tools: | $(VENV)/.ready
+	@for tool in $(tools); do
 	    command -v $${tool%=*} >/dev/null || ! command -v apt-get >/dev/null && continue
 	    echo "installing $${tool#*=}"
 	    [[ $$(apt-cache policy $${tool#*=}) == *'Candidate: '[0-9]* ]] || $(SUDO) apt-get update -qq
-	    $(APT_INSTALL) $${tool#*=} >/dev/null 2>&1 || echo "no package $${tool#*=} here: the tests that need it are skipped"
+	    $(APT_INSTALL) $${tool#*=} >/dev/null 2>&1 || echo "no package $${tool#*=} here: what needs it is left out"
 	done
 	touch $@
 
@@ -92,8 +97,11 @@ demo: setup ## build real Go programs, record them under load: a call graph, the
 	@SUDO='$(SUDO)' demo/call-graph
 	SUDO='$(SUDO)' demo/story
 
-bench: setup ## cost, start-up, drain and replay as ratios within one run; the table goes to bench/results
+bench: bench-packages ## cost, start-up, drain and replay as ratios within one run, other tools beside it; the table goes to bench/results
 	@$(PYTHON) -m tests.bench
+
+bench-guard: setup ## fail when a traced call has become much dearer than an empty program at the same sites
+	@$(PYTHON) -m tests.bench.guard
 
 SOAK_KILLS ?= 500
 soak: setup ## kill recorders at random moments, SOAK_KILLS times: nothing left behind, files readable

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cost, exits, recording, reporting, values
+from tests.bench import cost, exits, peers, recording, reporting, values
 from tests.toolchain import DEFAULT, ROOT
 
 Row = tuple[str, float, str]
@@ -27,6 +27,7 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
         "drain": lambda: recording.measure_drain(folder / "drain.zst"),
         "report": reporting.measure,
         "values": values.measure,
+        "peers": peers.measure,
     }
 
 
@@ -50,6 +51,7 @@ def main(wanted: list[str]) -> None:
         "load": [round(each, 2) for each in os.getloadavg()],
         "go": DEFAULT,
         "python": platform.python_version(),
+        "tools": peers.versions(),
         "rows": rows,
     }
     path = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"

@@ -16,6 +16,11 @@ _FUNCTIONS = 300
 _TO_CALLS = "import sys, funcrec; len(funcrec.open(sys.argv[1]).table())"
 
 
+def cpu_of(*command: str | Path) -> float:
+    """CPU seconds of a command whose output is thrown away."""
+    return _run(*command)[0]
+
+
 def _run(*command: str | Path) -> tuple[float, int]:
     """CPU seconds and peak bytes of a command whose output is thrown away."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
