@@ -4,6 +4,7 @@ Pure: rows of numbers, no kernel. A program reads one element of a type; its ref
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -22,6 +23,7 @@ MAX_CAPTURE_BYTES = 16384
 MAP_COUNT_BYTES = 8  # a map's count is its first word: runtime.hmap.count, internal/runtime/maps.Map.used
 ITAB_TYPE_OFFSET = 8  # abi.ITab.Type
 CHANNEL_BYTES = 16  # runtime.hchan: qcount, dataqsiz
+CODE_BYTES = 8  # the code of a function value is its first word: runtime.funcval.fn
 
 
 class RefKind(IntEnum):
@@ -82,6 +84,11 @@ class ValueLimits:
             raise UsageError(f"--max-capture {self.total_bytes} is no power of two", remedy="use 4096, 8192 or 16384")
 
 
+def target_of(reference: Reference) -> int:
+    """The program that a reference leads to; -1: that of an interface's dynamic type."""
+    return -1 if reference.kind in (RefKind.IFACE, RefKind.EFACE, RefKind.SHAPE) else reference.program
+
+
 def mask_reference(offset: int, kept: int) -> Reference:
     """Erase a word but for some bits."""
     return Reference(RefKind.MASK, offset, displacement=kept - (1 << 64) if kept >> 63 else kept)
@@ -100,7 +107,7 @@ class Programs:
     types: TypeTable
     limits: ValueLimits
     programs: list[tuple[int, int, int]] = field(
-        default_factory=lambda: [(0, 0, 0), (0, 0, 1), (0, 0, MAP_COUNT_BYTES)]
+        default_factory=lambda: [(0, 0, 0), (0, 0, 1), (0, 0, MAP_COUNT_BYTES), (0, 0, CODE_BYTES)]
     )
     references: list[Reference] = field(default_factory=list)
     interfaces: bool = False
@@ -110,6 +117,7 @@ class Programs:
 
     BYTES = 1
     COUNT = 2
+    CODE = 3
 
     @property
     def largest(self) -> int:
@@ -184,6 +192,8 @@ class Programs:
                     found.append(Reference(RefKind.POINTER, base, program, cost=1))
         elif kind is Kind.MAP:
             found.append(Reference(RefKind.POINTER, base, self.COUNT))
+        elif kind is Kind.FUNC:
+            found.append(Reference(RefKind.POINTER, base, self.CODE))
         elif kind in (Kind.IFACE, Kind.EFACE):
             self.interfaces = True
             word = ITAB_TYPE_OFFSET if kind is Kind.IFACE else 0
@@ -244,10 +254,27 @@ class Programs:
 
     def dynamic(self, number: int) -> tuple[int, int]:
         """What the data word of an interface of this dynamic type points at: (program, cost); program 0: nothing."""
-        type_ = self.types[number]
         inner = pointer_shaped(self.types, number)
         if inner is None:
             return self.of_type(number, 1), 0
         if inner.kind is Kind.POINTER and inner.elem >= 0:
             return self.of_type(inner.elem, 1), 1
-        return (self.COUNT if type_.kind is Kind.MAP else 0), 0
+        return {Kind.MAP: self.COUNT, Kind.FUNC: self.CODE}.get(inner.kind, 0), 0
+
+    def leading_to(self, program: int, dynamic: Iterable[int]) -> set[int]:
+        """Programs from which references lead to a program, itself included; -1 among them: interfaces do.
+
+        Args:
+            program: where to.
+            dynamic: programs that the interfaces may lead to.
+        """
+        before: dict[int, list[int]] = {number: [-1] for number in dynamic}
+        for number, (first, count, _) in enumerate(self.programs):
+            for reference in self.references[first : first + count]:
+                before.setdefault(target_of(reference), []).append(number)
+        found, fresh = {program}, [program]
+        while fresh:
+            added = {number for reached in fresh for number in before.get(reached, ())} - found
+            found |= added
+            fresh = list(added)
+        return found

@@ -4,7 +4,7 @@ Turns parsed FETCH lists into tables for the kernel (`funcrec.plan.programs`) an
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from funcrec.lang.path import Path
 from funcrec.lang.steps import Step, StepKind, resolve
 from funcrec.lang.types import Kind, TypeTable
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
-from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference
+from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference, target_of
 from funcrec.plan.redaction import RedactedTypes, Redaction, Span, masks, redacted_spans
 from funcrec.target.abi import Piece, Place, Register, Signature
 
@@ -53,6 +53,7 @@ class ValuePlans:
         references: see Programs.
         dynamic: address of a runtime type as linked -> (program, cost).
         limits: that the programs were made for.
+        functions: indexes in `reads` of those that may meet function values.
         notes: lines for the user.
     """
 
@@ -64,6 +65,7 @@ class ValuePlans:
     references: list[Reference]
     dynamic: dict[int, tuple[int, int]]
     limits: ValueLimits
+    functions: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -189,7 +191,20 @@ class ValuePlanner:
             self._programs.references,
             dynamic,
             self.limits,
+            self._meeting_functions(program for program, _ in dynamic.values()),
             tuple(notes),
+        )
+
+    def _meeting_functions(self, dynamic: Iterable[int]) -> frozenset[int]:
+        leading = self._programs.leading_to(Programs.CODE, dynamic)
+        references = self._programs.references
+        return frozenset(
+            number
+            for number, read in enumerate(self._reads)
+            if any(
+                target_of(reference) in leading
+                for reference in references[read.first_reference : read.first_reference + read.references]
+            )
         )
 
     def _hidden(self, name: str, result: bool) -> Wanted:

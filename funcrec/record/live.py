@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from funcrec.plan.sites import ProbePlan, Role
+from funcrec.plan.values import ValuePlans
 from funcrec.record.faults import FaultSites
+from funcrec.record.funcvalues import FunctionValues
 from funcrec.record.rings import NO_CALLER, STACK_MASK, Rows
 from funcrec.record.selfcheck import SelfCheck
 from funcrec.record.snapshot import CallSiteTable
@@ -28,13 +30,14 @@ class Totals:
 class Translator:
     """Turns event and fact rows of one plan into columns and records."""
 
-    def __init__(self, plan: ProbePlan, executable: Executable) -> None:
+    def __init__(self, plan: ProbePlan, executable: Executable, values: ValuePlans | None = None) -> None:
         self._executable = executable
         self._site_address = np.array([site.address for site in plan.sites], dtype=np.int64)
         self._site_role = np.array([int(site.role) for site in plan.sites], dtype=np.uint8)
         self._starts_call = (self._site_role == Role.ENTRY) | (self._site_role == Role.POINT)
         self.fault_sites = FaultSites(plan, executable)
         self.call_sites = CallSiteTable(executable)
+        self.function_values = FunctionValues(values, executable, len(plan.sites))
         self.selfcheck = SelfCheck(plan, executable)
         self.calls = 0
         self.events = 0

@@ -170,15 +170,19 @@ class Loop:
         columns = self._translator.columns(rows)
         self._watch.saw(columns.site)
         goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))
-        call_sites = self._translator.call_sites.take_fresh()
-        fault_sites = self._translator.fault_sites.take_fresh()
-        if call_sites or fault_sites:
-            self._writer.snapshot(SnapshotDelta(call_sites=call_sites, sites=fault_sites))
+        self._captures.add([captures for batch in pending for captures in batch.captures])
+        values = self._captures.match(rows)
+        fresh = SnapshotDelta(
+            call_sites=self._translator.call_sites.take_fresh(),
+            sites=self._translator.fault_sites.take_fresh(),
+            code=self._translator.function_values.learn(values, rows["site"]),
+        )
+        if fresh.call_sites or fresh.sites or fresh.code:
+            self._writer.snapshot(fresh)
         if goroutines:
             self._writer.goroutines(goroutines)
-        self._captures.add([captures for batch in pending for captures in batch.captures])
         if len(columns):
-            self._writer.events(columns, self._captures.match(rows))
+            self._writer.events(columns, values)
         lost = [record for batch in pending for record in batch.lost] + self._captures.take_losses()
         if lost:
             self._writer.lost(lost)

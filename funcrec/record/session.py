@@ -165,7 +165,7 @@ class _Session:
             writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
             try:
                 writer.snapshot(plan_snapshot(plan, values))
-                self._record(probes, plan, costs, Drain(sources), writer)
+                self._record(probes, plan, values, costs, Drain(sources), writer)
             finally:
                 writer.abandon()
         finally:
@@ -234,9 +234,15 @@ class _Session:
         return values
 
     def _record(
-        self, probes: Probes, plan: ProbePlan, costs: dict[str, float], drain: Drain, writer: TraceSeries
+        self,
+        probes: Probes,
+        plan: ProbePlan,
+        values: ValuePlans | None,
+        costs: dict[str, float],
+        drain: Drain,
+        writer: TraceSeries,
     ) -> None:
-        translator = Translator(plan, self._executable)
+        translator = Translator(plan, self._executable, values)
         limit = self._request.max_overhead
         guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns())
         adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO else None

@@ -93,7 +93,7 @@ def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
             chosen, row = chosen[row >= 0], row[row >= 0]
             batch = Batch(captures.words, captures.start[chosen], captures.length[chosen])
             plan = store.decoder.plans[one.plan]
-            vectors = VectorDecoder(store.decoder.types, store.decoder.by_runtime, plan, batch)
+            vectors = VectorDecoder(store.decoder, plan, batch)
             for found in vectors.evaluate(one.layout, one.steps):
                 builder.add(found, row)
     return builder.column()
@@ -190,7 +190,7 @@ class _Store:
     def __init__(self, trace: "Trace") -> None:
         reader = trace.reader
         self._reader = reader
-        self.decoder = Decoder(reader.types, reader.plans)
+        self.decoder = Decoder(reader.types, reader.plans, {each.address: each.name for each in reader.code})
         blocks = list(reader.blocks)
         self._first = np.array([block.first_event for block in blocks], dtype=np.int64)
         self.events = int(blocks[-1].first_event + blocks[-1].n) if blocks else 0

@@ -16,7 +16,7 @@ from funcrec.lang.types import Kind as TypeKind
 from funcrec.report.columns import Kind, Mask
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout
-from funcrec.trace.values import shows_text, time_form
+from funcrec.trace.values import Decoder, shows_text, time_form
 
 Indexes = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -54,17 +54,20 @@ class VectorDecoder:
     """Evaluates values of a batch.
 
     Args:
-        types: the type table.
-        by_runtime: descriptor address as linked -> type number.
+        decoder: of the trace.
         plan: of the batch.
         batch: the captures.
     """
 
-    types: TypeTable
-    by_runtime: dict[int, int]
+    decoder: Decoder
     plan: CapturePlan
     batch: Batch
     _found: list[Found] = field(default_factory=list)
+
+    @property
+    def types(self) -> TypeTable:
+        """The type table."""
+        return self.decoder.types
 
     def evaluate(self, layout: ValueLayout, extra: tuple[Step, ...] = ()) -> list[Found]:
         """All that is known of a value, or of what further steps lead to from there."""
@@ -205,7 +208,9 @@ class VectorDecoder:
             rows, pointer = self._nil(read)
             if depth and type_.elem >= 0 and not stands_for_another(type_):
                 self._scalar(type_.elem, self._memory(rows, pointer), depth - 1)
-        elif kind in (TypeKind.SLICE, TypeKind.MAP, TypeKind.CHAN, TypeKind.FUNC, TypeKind.UNSAFE):
+        elif kind is TypeKind.FUNC:
+            self._function(*self._nil(read))
+        elif kind in (TypeKind.SLICE, TypeKind.MAP, TypeKind.CHAN, TypeKind.UNSAFE):
             self._nil(read)
 
     def _is_bytes(self, type_: GoType) -> bool:
@@ -283,6 +288,18 @@ class VectorDecoder:
         labels = tuple(time_form(int(w), int(np.int64(np.uint64(e)))) for w, e in pairs)
         self._found.append(Found(Kind.TEXT, rows, codes.reshape(-1).astype(np.int64), labels))
 
+    def _bias(self, rows: Indexes) -> Words:
+        head: Words = self._load(self.batch.start[rows], 8)
+        return head & ~np.uint64(0xFFF)
+
+    def _function(self, rows: Indexes, pointer: Words) -> None:
+        rows, code = self._memory(rows, pointer)(0, 8)
+        linked, codes = np.unique(code - self._bias(rows), return_inverse=True)
+        names = [self.decoder.code.get(address) for address in linked.tolist()]
+        known = np.array([name is not None for name in names], dtype=bool)[codes]
+        labels = tuple(name or "" for name in names)
+        self._found.append(Found(Kind.TEXT, rows[known], codes[known].astype(np.int64), labels))
+
     def _interface(self, kind: TypeKind, read: Callable[[int, int], tuple[Indexes, Words]], depth: int) -> None:
         rows, table = self._nil(read)
         both, table, data = _common(rows, table, *read(8, 8))
@@ -296,10 +313,9 @@ class VectorDecoder:
             both, data, descriptor = both[known], data[known], table[known]
         if not depth or len(both) == 0:
             return
-        bias = self._load(self.batch.start[both], 8) & ~np.uint64(0xFFF)
-        linked, group = np.unique(descriptor - bias, return_inverse=True)
+        linked, group = np.unique(descriptor - self._bias(both), return_inverse=True)
         for position, address in enumerate(linked.tolist()):
-            number = self.by_runtime.get(address)
+            number = self.decoder.by_runtime.get(address)
             if number is not None:
                 chosen = group == position
                 self._dynamic(number, both[chosen], data[chosen], depth - 1)
@@ -311,6 +327,8 @@ class VectorDecoder:
             self._text(self._memory(rows, data))
         elif pointer is None:
             self._scalar(number, self._memory(rows, data), depth)
+        elif pointer.kind is TypeKind.FUNC:
+            self._function(rows[data != 0], data[data != 0])
         elif pointer.kind is TypeKind.POINTER and pointer.elem >= 0 and depth:
             self._scalar(pointer.elem, self._memory(rows, data), depth - 1)
 
@@ -326,8 +344,7 @@ class VectorDecoder:
             word = self._load(self.batch.start[rows] + raw.slot, 8)
         else:
             rows = rows[self.batch.length >= AREA_HEAD_BYTES]
-            bias = self._load(self.batch.start[rows], 8) & ~np.uint64(0xFFF)
-            word = bias + np.uint64(raw.number % (1 << 64))
+            word = self._bias(rows) + np.uint64(raw.number % (1 << 64))
         offsets = raw.offsets
         for offset in offsets[:-1]:
             place, _ = self._locate(rows, word + np.uint64(offset % (1 << 64)), 8)

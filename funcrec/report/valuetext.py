@@ -45,7 +45,7 @@ def _special(value: dict[str, Json], depth: int) -> str:
     if "$error" in value:
         return f"<{printable(str(value['$error']))}>"
     if "$ptr" in value:
-        return printable(str(value["$ptr"]))
+        return printable(str(value.get("$func", value["$ptr"])))
     if "$len" in value:
         return f"map({value['$len']})"
     if "$hex" in value:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 AREA_HEAD_BYTES = 8
 CAPTURE_FULL = 1  # something was left unread for lack of room
 CAPTURE_STACK = 2  # the stack could not be read
-_STATUS_MASK = 0xFFF
+STATUS_MASK = 0xFFF
 _SEGMENT = struct.Struct("<QII")
 _WORD = struct.Struct("<Q")
 _UNREADABLE = 1
@@ -45,8 +45,8 @@ class Memory:
         self.blob = blob
         self.area_bytes = min(area_bytes, len(blob))
         head = _WORD.unpack_from(blob)[0] if len(blob) >= AREA_HEAD_BYTES else CAPTURE_FULL
-        self.bias = head & ~_STATUS_MASK
-        self.status = head & _STATUS_MASK
+        self.bias = head & ~STATUS_MASK
+        self.status = head & STATUS_MASK
         self._segments: dict[int, tuple[int, int]] = {}  # address -> place in the blob, length (-1 unreadable)
         self._sorted: list[int] | None = None
         at = (area_bytes + 7) & ~7

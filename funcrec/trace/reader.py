@@ -44,7 +44,7 @@ class TraceReader:
         version, minor: of the format.
         size: bytes of the file.
         header, closing: first and last record; closing is None when the recording did not end cleanly.
-        functions, sites, call_sites, skipped, types, plans: the tables, by id.
+        functions, sites, call_sites, skipped, types, plans, code: the tables, by id.
         processes, goroutines, clocks, notes: in file order, replaced ones left out.
         lost: losses in file order; what turns out to be damaged is added to the list (`damaged` is set).
         passed_over: one line for each kind of record that this reader does not know.
@@ -84,6 +84,7 @@ class TraceReader:
         self.skipped = contents.tables.skipped
         self.types = contents.tables.types
         self.plans = contents.tables.plans
+        self.code = contents.tables.code
         self.processes = list(contents.processes.values())
         self.goroutines = list(contents.goroutines.values())
         self.lost = contents.lost

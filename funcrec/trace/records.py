@@ -135,6 +135,14 @@ class SkippedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeRecord:
+    """A function that some captured function value runs: its address as linked, and its name."""
+
+    address: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotDelta:
     """New rows for the snapshot tables; ids are positions in order of appearance over the whole file.
 
@@ -147,6 +155,7 @@ class SnapshotDelta:
     skipped: list[SkippedRecord] = field(default_factory=list)
     types: list[dict[str, Any]] = field(default_factory=list)
     plans: list[dict[str, Any]] = field(default_factory=list)
+    code: list[CodeRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from funcrec.trace.limits import (
     ROWS_TARGET,
     SNAPSHOT_TARGET,
 )
-from funcrec.trace.records import CallSite, FunctionRecord, SiteRecord, SkippedRecord, SnapshotDelta
+from funcrec.trace.records import CallSite, CodeRecord, FunctionRecord, SiteRecord, SkippedRecord, SnapshotDelta
 
 LIMITS = {
     "functions": MAX_FUNCTIONS,
@@ -35,6 +35,7 @@ LIMITS = {
     "skipped": MAX_ROWS,
     "types": MAX_TYPES,
     "plans": MAX_TYPES,
+    "code": MAX_FUNCTIONS,
 }
 _ROOT, _HIDDEN = 1, 2
 _STEPPED, _CHAINED = 1, 2
@@ -49,7 +50,7 @@ class SnapshotTables:
         budget: of rows.
 
     Attributes:
-        functions, call_sites, skipped, types, plans: rows by id.
+        functions, call_sites, skipped, types, plans, code: rows by id.
     """
 
     def __init__(self, budget: ObjectBudget) -> None:
@@ -59,6 +60,7 @@ class SnapshotTables:
         self.skipped: list[SkippedRecord] = []
         self.types: list[dict[str, Any]] = []
         self.plans: list[dict[str, Any]] = []
+        self.code: list[CodeRecord] = []
         self._sites = {name: _Growing(column) for name, column in _site_columns(Body(_encode_sites([])), 0).items()}
 
     @property
@@ -97,8 +99,9 @@ class SnapshotTables:
         skipped = self._rows(body, "skipped", self.skipped, _decode_skipped)
         types = self._rows(body, "types", self.types, _decode_maps)
         plans = self._rows(body, "plans", self.plans, _decode_maps)
+        code = self._rows(body, "code", self.code, _decode_code)
         sites = self._new_sites(body, len(self.functions) + len(functions))
-        added = len(sites["role"]) + sum(map(len, (functions, call_sites, skipped, types, plans)))
+        added = len(sites["role"]) + sum(map(len, (functions, call_sites, skipped, types, plans, code)))
         if added != count:
             raise BadRecordError(f"it has {added} rows instead of {count}")
         self.functions += functions
@@ -106,6 +109,7 @@ class SnapshotTables:
         self.skipped += skipped
         self.types += types
         self.plans += plans
+        self.code += code
         for name, column in sites.items():
             self._sites[name].append(column)
 
@@ -218,6 +222,14 @@ def _decode_skipped(rows: list[Any]) -> list[SkippedRecord]:
     return [SkippedRecord(*each) for each in checked_rows(rows, (text, text))]
 
 
+def _encode_code(code: CodeRecord) -> list[Any]:
+    return [code.address, clip(code.name)]
+
+
+def _decode_code(rows: list[Any]) -> list[CodeRecord]:
+    return [CodeRecord(*each) for each in checked_rows(rows, (u64, text))]
+
+
 def _decode_maps(rows: list[Any]) -> list[dict[str, Any]]:
     return [plain_map(each) for each in rows]
 
@@ -232,6 +244,7 @@ _ENCODERS: dict[str, Callable[[Any], Any]] = {
     "plans": _encode_map,
     "call_sites": _encode_call_site,
     "skipped": _encode_skipped,
+    "code": _encode_code,
 }
 
 

@@ -6,8 +6,9 @@ cannot be shown says why in its place.
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class Decoder:
 
     Args:
         type_rows, plan_rows: the trace's tables `types` and `plans`.
+        code: names of functions by their address as linked.
 
     Raises:
         TraceError: the tables are malformed.
@@ -71,10 +73,14 @@ class Decoder:
     Attributes:
         types: the type table.
         plans: capture plans, by their number.
+        code: as given.
         plan_of_site: site number -> number of its plan.
     """
 
-    def __init__(self, type_rows: Sequence[Any], plan_rows: Sequence[Any]) -> None:
+    def __init__(
+        self, type_rows: Sequence[Any], plan_rows: Sequence[Any], code: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        self.code = code
         self.types, self.plans = read_plans(type_rows, plan_rows)
         self.plan_of_site = {site: number for number, plan in enumerate(self.plans) for site in plan.sites}
         self.by_runtime = {
@@ -102,6 +108,7 @@ class _Capture:
     def __init__(self, decoder: Decoder, plan: CapturePlan, memory: Memory) -> None:
         self.types: TypeTable = decoder.types
         self._by_runtime = decoder.by_runtime
+        self._code = decoder.code
         self._plan = plan
         self._memory = memory
         self._nodes = 0
@@ -311,6 +318,16 @@ class _Capture:
         pointer = place.word(0)
         return _address(pointer) if pointer else None
 
+    def _function(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
+        pointer = place.word(0)
+        if pointer == 0:
+            return None
+        try:
+            name = self._code.get(self._memory.word(pointer) - self._memory.bias)
+        except UnreadError:
+            name = None
+        return _address(pointer) if name is None else _address(pointer) | {"$func": name}
+
     def _map(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         pointer = place.word(0)
         if pointer == 0:
@@ -425,7 +442,7 @@ _RENDERERS: dict[Kind, Callable[[_Capture, GoType, _Place, int, int], Json]] = {
     Kind.STRUCT: _Capture._struct,
     Kind.POINTER: _Capture._pointer,
     Kind.UNSAFE: _Capture._reference,
-    Kind.FUNC: _Capture._reference,
+    Kind.FUNC: _Capture._function,
     Kind.CHAN: _Capture._reference,
     Kind.MAP: _Capture._map,
     Kind.IFACE: _Capture._iface,

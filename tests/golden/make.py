@@ -61,9 +61,15 @@ def _copy(reader: TraceReader, file: BinaryIO, argv: list[str], command: list[st
     writer = TraceWriter(file, replace(reader.header, argv=argv, host=host, target=target))
     writer.snapshot(
         SnapshotDelta(
-            reader.functions, reader.sites, reader.call_sites, reader.skipped, reader.types, reader.plans
+            reader.functions,
+            reader.sites,
+            reader.call_sites,
+            reader.skipped,
+            reader.types,
+            reader.plans,
+            reader.code,
         )
-    )  # fmt: skip
+    )
     writer.processes([replace(p, exe=command[0], command=command) for p in reader.processes])
     writer.goroutines(reader.goroutines)
     for block in reader.blocks:

@@ -220,7 +220,7 @@ def test_limits_are_specified():
         limits.OBJECTS_BASE + limits.OBJECTS_PER_BYTE * 1_000_000,
         limits.CONTAINERS_BASE + limits.CONTAINERS_PER_BYTE * 1_000_000,
     ]
-    assert set(tables.LIMITS) == {"functions", "sites", "call_sites", "skipped", "types", "plans"}
+    assert set(tables.LIMITS) == {"functions", "sites", "call_sites", "skipped", "types", "plans", "code"}
 
 
 def _at(limit: str, size: int) -> float:

@@ -75,7 +75,7 @@ def test_any_bytes_give_json(rows: list[dict[str, Any]], blob: bytes, data: st.D
     batch = Batch(
         np.frombuffer(padded + bytes(16), dtype=np.uint64), np.zeros(1, dtype=np.int64), np.array([len(padded)])
     )
-    vectors = VectorDecoder(decoder.types, decoder.by_runtime, decoder.plans[0], batch)
+    vectors = VectorDecoder(decoder, decoder.plans[0], batch)
     single = decoder.decode(0, padded)[0]["v"]
     for found in vectors.evaluate(decoder.plans[0].values[0]):
         if len(found.at) and rows[number]["kind"] in ("int", "uint") and found.kind is Kind.NUMBER:

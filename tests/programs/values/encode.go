@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -122,7 +123,12 @@ func encode(v reflect.Value, depth int) any {
 			return nil
 		}
 		return map[string]any{"$len": v.Len()}
-	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
+	case reflect.Func:
+		if v.IsNil() {
+			return nil
+		}
+		return map[string]any{"$ptr": "", "$func": runtime.FuncForPC(v.Pointer()).Name()}
+	case reflect.Chan, reflect.UnsafePointer:
 		if v.IsNil() {
 			return nil
 		}

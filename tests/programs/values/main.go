@@ -311,6 +311,7 @@ func all() {
 	record("main.deferred", "n", []any{0}, "err", []any{boxed{deferred(0)}})
 	record("main.deferred", "n", []any{1}, "err", []any{boxed{deferred(1)}})
 	more()
+	functionValues()
 }
 
 var kept any

@@ -8,7 +8,7 @@ import pytest
 from funcrec.errors import TraceError
 from funcrec.trace.values import Decoder, float_form, text_form, time_form
 
-INT, STRING, POINTER, NODE, ERROR, TEXT_ERROR, TEXT_POINTER, SLICE, MAP = range(9)
+INT, STRING, POINTER, NODE, ERROR, TEXT_ERROR, TEXT_POINTER, SLICE, MAP, FUNC = range(10)
 TYPES: list[dict[str, Any]] = [
     {"kind": "int", "name": "int", "size": 8, "align": 8},
     {"kind": "string", "name": "string", "size": 16, "align": 8},
@@ -25,6 +25,7 @@ TYPES: list[dict[str, Any]] = [
     {"kind": "pointer", "name": "*errors.errorString", "size": 8, "align": 8, "elem": 5, "runtime": 0x500000},
     {"kind": "slice", "name": "[]int", "size": 24, "align": 8, "elem": 0},
     {"kind": "map", "name": "map[string]int", "size": 8, "align": 8, "key": 1, "elem": 0},
+    {"kind": "func", "name": "func()", "size": 8, "align": 8},
 ]
 
 
@@ -54,6 +55,21 @@ def decode(row: dict[str, Any], data: bytes) -> Any:
 
 def words(*numbers: int) -> bytes:
     return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def test_functions_by_name() -> None:
+    row = plan(value("f", FUNC, 1), registers=1)
+    decoder = Decoder(TYPES, [row], {0x401000: "main.run"})
+    bias = 0x7000
+    for data, shown in (
+        (blob(0), None),
+        (blob(0x900000, segments={0x900000: words(0x401000)}), {"$ptr": "0x900000", "$func": "main.run"}),
+        (blob(0x900000, segments={0x900000: words(0x408000)}, head=bias), {"$ptr": "0x900000", "$func": "main.run"}),
+        (blob(0x900000, segments={0x900000: words(0x401001)}), {"$ptr": "0x900000"}),
+        (blob(0x900000, segments={0x900000: None}), {"$ptr": "0x900000"}),
+        (blob(0x900000), {"$ptr": "0x900000"}),
+    ):
+        assert decoder.decode(0, data)[0] == {"f": shown}
 
 
 def test_text_by_its_own_length() -> None:

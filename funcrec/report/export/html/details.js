@@ -159,7 +159,7 @@ const valueText = (value) => {
   if (typeof value !== "object") return [String(value), typeof value];
   if ("$digits" in value) return [value.$digits, "number"];
   if ("$hex" in value) return [`0x${value.$hex}`, "number"];
-  if ("$ptr" in value) return [`→ ${value.$ptr}`, "nil"];
+  if ("$ptr" in value) return [`→ ${value.$func ?? value.$ptr}`, "nil"];
   if ("$error" in value) return [`not readable: ${value.$error}`, "error"];
   return null;
 };
