@@ -17,7 +17,7 @@ import funcrec
 SIZE = "len(b)/1KB"
 releases = {name: funcrec.open(f"{name}.zst") for name in ("before", "after")}
 for name, trace in releases.items():
-    print(f"{name}: {len(trace.table())} calls, {trace.lost_events} events lost")
+    print(f"{name}: {len(trace.table())} calls, lost: {trace.lost_events}")
 
 # %% [markdown]
 # Calls become an Arrow table: the columns of every call, and one for the size in steps of 1 KB.

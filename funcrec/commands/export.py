@@ -118,13 +118,14 @@ def _write_dataset(selections: list["Selection"], files: list[str], request: Exp
 
 
 def _conclude(selections: list["Selection"], files: list[str], strict: bool) -> int:
+    from funcrec.report.views.heading import loss_text
     from funcrec.units import format_count
 
     incomplete = False
     for selection, file in zip(selections, files, strict=True):
         trace = selection.trace
         shown, calls = format_count(len(selection)), format_count(len(selection.calls))
-        warn(f"{file}: {shown} of {calls} calls, {format_count(trace.lost_events)} events lost")
+        warn(f"{file}: {shown} of {calls} calls, {loss_text(trace.lost_events, trace.lost_values)}")
         for line in trace.shortcomings:
             warn(f"{file}: {line}")
         incomplete |= bool(trace.shortcomings)

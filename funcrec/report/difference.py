@@ -147,7 +147,7 @@ def _test(base: Quantile, new: Quantile) -> _Test:
     with np.errstate(invalid="ignore"):  # inf - inf: NaN, taken as no limit below
         down = np.hypot(new.log[:, None] - new.lower, base.upper - base.log[:, None])
         up = np.hypot(new.upper - new.log[:, None], base.log[:, None] - base.lower)
-    down, up = np.nan_to_num(down, nan=np.inf), np.nan_to_num(up, nan=np.inf)
+    down, up = (np.where(np.isnan(width), np.inf, width) for width in (down, up))
     freedom = _welch(base, new)
     level = np.array([critical(ALPHA, nu) for nu in freedom.tolist()])
     towards_zero = np.where(log[:, None] > 0, down, up)

@@ -123,7 +123,7 @@ class Trace:
 
     def __repr__(self) -> str:
         functions = sum(not function.hidden for function in self.functions)
-        return f"<Trace {printable(str(self.path))}: {functions} functions, {self.lost_events} events lost>"
+        return f"<Trace {printable(str(self.path))}: {functions} functions, lost: {self.lost_events}>"
 
     def __enter__(self) -> "Trace":
         return self

@@ -2,16 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from funcrec.errors import UsageError
-from funcrec.report.cluster import TraceFile
 from funcrec.report.difference import Difference, Shift, Side, Verdict, compare
-from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import select
-from funcrec.report.grouping import group, key_order
-from funcrec.report.quantiles import Sample, sample
-from funcrec.report.recording import Trace
+from funcrec.report.facts import Facts
+from funcrec.report.grouping import key_order
+from funcrec.report.quantiles import Sample
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.views.table import Row
 
@@ -33,11 +28,11 @@ class DiffRequest:
 
 @dataclass(frozen=True, slots=True)
 class DiffSide:
-    """One recording, reduced to what the comparison needs."""
+    """One side: the facts and builds of its recordings, reduced to what the comparison needs."""
 
-    facts: Facts
+    facts: tuple[Facts, ...]
     sample: Sample
-    build: str
+    builds: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +41,6 @@ class FailOn:
 
     verdict: Verdict
     share: float
-
-
-def diff_task(file: TraceFile, request: DiffRequest) -> DiffSide:
-    """Reduce one recording."""
-    selection = select(Trace(file.path), request.filters)
-    calls = selection.calls
-    groups = group(selection, ("func", *request.by), file=file.name, names=request.names)
-    start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
-    duration_ns = np.where(end_ns >= 0, end_ns - start_ns, -1)
-    target = selection.trace.header.target
-    build = str(target.get("go_build_id") or target.get("gnu_build_id") or "")
-    return DiffSide(facts_of(selection, file.name), sample(groups, duration_ns), build)
 
 
 def parse_fail_on(text: str) -> FailOn:

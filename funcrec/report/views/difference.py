@@ -103,10 +103,11 @@ def _pair(base: int | None, new: int | None) -> str:
 
 def head_lines(sides: tuple[DiffSide, DiffSide]) -> list[str]:
     """Both recordings, whether they are of one build, and what became of the cost of the probes."""
-    lines = [_side_text(name, side.facts) for name, side in zip(("base", "new"), sides, strict=True)]
-    same = bool(sides[0].build) and sides[0].build == sides[1].build
+    named = zip(("base", "new"), sides, strict=True)
+    lines = [_side_text(name, facts) for name, side in named for facts in side.facts]
+    same = sides[0].builds == sides[1].builds and len(sides[0].builds) == 1 and "" not in sides[0].builds
     lines.append(f"{'the same build' if same else 'different builds'}, matched by function name")
-    return [*lines, _cost_text(sides[0].facts, sides[1].facts)]
+    return [*lines, _cost_text(*sides)]
 
 
 def _side_text(name: str, facts: Facts) -> str:
@@ -117,11 +118,12 @@ def _side_text(name: str, facts: Facts) -> str:
     return f"{name}: {printable(facts.file)}: {shown} in {span}, {losses([facts])}"
 
 
-def _cost_text(base: Facts, new: Facts) -> str:
-    if not base.cost_ns and not new.cost_ns:
+def _cost_text(base: DiffSide, new: DiffSide) -> str:
+    measured = [sum(facts.cost_ns for facts in side.facts) for side in (base, new)]
+    if not any(measured):
         return "probe cost: not measured, it is part of the durations on both sides"
-    costs = " and ".join(format_duration(each.cost_ns) if each.cost_ns else "not measured" for each in (base, new))
-    if not base.kept:
+    costs = " and ".join(format_duration(each) if each else "not measured" for each in measured)
+    if not base.facts[0].kept:
         return f"probe cost: {costs}, taken out of the durations on both sides"
     return f"probe cost: {costs}, part of the durations on both sides, which draws ratios towards 1"
 

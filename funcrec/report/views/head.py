@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from funcrec.report.calls import State
 from funcrec.report.facts import Facts
 from funcrec.report.text import Output, printable
-from funcrec.report.views.heading import counted
+from funcrec.report.views.heading import counted, loss_text
 from funcrec.units import format_count, format_duration
 
 
@@ -37,10 +37,8 @@ def _endings(facts: Sequence[Facts]) -> str:
 
 
 def losses(facts: Sequence[Facts]) -> str:
-    """`lost: 0`, also when there is nothing to tell."""
-    events, values = sum(each.lost_events for each in facts), sum(each.lost_values for each in facts)
-    text = f"lost: {format_count(events)}" + (" events" if events else "")
-    return text + (f", and {format_count(values)} values of recorded calls" if values else "")
+    """What all traces together lost."""
+    return loss_text(sum(each.lost_events for each in facts), sum(each.lost_values for each in facts))
 
 
 def cost_lines(facts: Sequence[Facts]) -> list[str]:

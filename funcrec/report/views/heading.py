@@ -13,14 +13,10 @@ from funcrec.units import format_count, format_duration
 _NOTES = 20  # a recorder writes very few
 
 
-def loss_text(trace: Trace) -> str:
-    """`lost: 0`, also when nothing was: the line that every view shows."""
-    text = f"lost: {format_count(trace.lost_events)}"
-    if trace.lost_events:
-        text += " events"
-    if trace.lost_values:
-        text += f", and {format_count(trace.lost_values)} values of recorded calls"
-    return text
+def loss_text(events: int, values: int) -> str:
+    """`lost: 0`, also when nothing was: what every view shows, in these words."""
+    text = f"lost: {format_count(events)}" + (" events" if events else "")
+    return text + (f", and {format_count(values)} values of recorded calls" if values else "")
 
 
 def guard_lines(trace: Trace) -> list[str]:
@@ -80,7 +76,7 @@ def heading(selection: Selection) -> list[str]:
     events = f"{counted(trace.events, 'event')}"
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
-    lines += [cost_text(selection), loss_text(trace)]
+    lines += [cost_text(selection), loss_text(trace.lost_events, trace.lost_values)]
     lines += guard_lines(trace)
     if trace.closing is None:
         lines.append("not closed cleanly: the recorder was stopped hard, the last second may be missing")

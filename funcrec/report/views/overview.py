@@ -125,7 +125,7 @@ def _lines(trace: Trace, facts: dict[str, Any]) -> list[str]:
         f"command: {command_text(trace)}",
         f"written by: {printable(facts['tool'])}",
         f"calls: {', '.join(counts)}, {format_duration(facts['duration_ns'])}",
-        loss_text(trace),
+        loss_text(trace.lost_events, trace.lost_values),
     ]
     lines += _process_lines(facts)
     probes, cost = facts["probes"], total_cost_ns(trace)

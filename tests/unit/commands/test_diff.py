@@ -113,3 +113,38 @@ def test_what_makes_no_sense_is_refused(traces: list[Path], arguments: list[str]
     done = funcrec("diff", *traces, *arguments, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "try: " in done.stderr
+
+
+def test_several_traces_a_side_are_compared_as_one(traces: list[Path], tmp_path: Path) -> None:
+    again = write_trace(tmp_path / "again.zst", recording(3, {0: 1, 1: 1.2, 2: 0.7, 4: 1}))
+    rows = {row["func"]: row for row in diff("--base", traces[0], traces[1], again)}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "main.worse": "slower",
+        "main.better": "faster",
+        "main.fresh": "only-new",
+        "main.gone": "only-base",
+        "main.steady": "same",
+    }
+    assert (rows["main.worse"]["base"]["n"], rows["main.worse"]["new"]["n"]) == (CALLS, 2 * CALLS)
+    lines = funcrec("diff", "--base", traces[0], traces[1], again).stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["# base", "# new", "# new"]
+
+
+def test_file_by_file_the_first_is_compared_with_the_first(traces: list[Path], tmp_path: Path) -> None:
+    again = write_trace(tmp_path / "again.zst", recording(3, {0: 1, 1: 0.8}))
+    rows = diff("--base", traces[0], "--base", traces[0], traces[1], again, "--by", "file", "-F", "main.worse")
+    assert {row["bucket"]: row["verdict"] for row in rows} == {
+        f"{traces[0]} → {traces[1]}": "slower",
+        f"{traces[0]} → {again}": "faster",
+    }
+    (one,) = diff(*traces, "--by", "file", "-F", "main.worse")
+    assert (one["bucket"], one["verdict"]) == (f"{traces[0]} → {traces[1]}", "slower")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["a.zst"], ["a.zst", "b.zst", "c.zst"], ["--base", "a.zst", "b.zst", "c.zst", "--by", "file"]]
+)
+def test_sides_that_do_not_match_are_refused(arguments: list[str]) -> None:
+    done = funcrec("diff", *arguments, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "trace" in done.stderr
