@@ -22,7 +22,7 @@ from tests.hostile import harmful
 OTHERS = {"record", "list", "doctor"}  # the commands that read no trace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """One way to read a trace.
 
