@@ -3,14 +3,13 @@
 Blobs are never looked into here. The wire header mirrors struct value_header of bpf/values.h.
 """
 
-import mmap
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.record.rings import VALUES_FLAG, Rows
+from funcrec.record.rings import VALUES_FLAG, RingMemory, Rows
 from funcrec.trace.records import LostRecord, ValueColumns
 
 UNIT = 64  # bytes: every record with its ring header is a multiple of it
@@ -95,31 +94,19 @@ class ValueRing:
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
-        self._mask = size - 1
-        page = mmap.PAGESIZE
-        self._consumer_map = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._data_map = mmap.mmap(descriptor, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
-        self._consumer = np.frombuffer(self._consumer_map, dtype="<u8", count=1)
-        self._producer = np.frombuffer(self._data_map, dtype="<u8", count=1)
-        self._data = np.frombuffer(self._data_map, dtype=np.uint8, offset=page)
+        self._memory = RingMemory(descriptor, size)
 
     def drain(self) -> Captures:
         """Copy out what is there now and free its room; records still being written stay for the next call."""
-        first, end = int(self._consumer[0]), int(self._producer[0])
-        at = first & self._mask
-        units = (end - first) // UNIT
+        lengths = self._memory.headers(UNIT)
+        units = len(lengths)
         if units == 0:
             return no_captures()
-        span = self._data[at : at + units * UNIT]
-        lengths = span.view("<u4")[:: UNIT // 4]
         starts = _record_starts(lengths)
         busy = np.flatnonzero(lengths[starts] & _BUSY)
         if len(busy):
             starts, units = starts[: busy[0]], int(starts[busy[0]])
-        # x86 keeps loads in order and stores after them: the copy is complete before the room is given back.
-        copied = span[: units * UNIT].copy()
-        self._consumer[0] = first + units * UNIT
-        return _split(copied, starts)
+        return _split(self._memory.take(units * UNIT), starts)
 
 
 def _record_starts(lengths: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """Drain BPF ring buffers by mmap and numpy: whole spans at once, no call per event.
 
 The wire structs mirror bpf/events.h and bpf/calls.c field by field. Ring layout: Linux kernel/bpf/ringbuf.c (consumer
-page, producer page, data mapped twice in a row; record header u32 length with flag bits, u32 page offset).
+page, producer page, data; record header u32 length with flag bits, u32 page offset). The kernel offers the data twice
+in a row, which would spare the look at its end but count every page of it twice in the recorder's resident memory.
 """
 
 import mmap
@@ -59,6 +60,47 @@ NO_CALLER = -(2**31)
 Rows = NDArray[Any]
 
 
+class RingMemory:
+    """The pages of one ring buffer.
+
+    Args:
+        descriptor: of the map; it stays the caller's.
+        size: bytes of its data area, a power of two.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        page = mmap.PAGESIZE
+        self._consumer_map = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
+        self._data_map = mmap.mmap(descriptor, page + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._consumer = np.frombuffer(self._consumer_map, dtype="<u8", count=1)
+        self._producer = np.frombuffer(self._data_map, dtype="<u8", count=1)
+        self._data = np.frombuffer(self._data_map, dtype=np.uint8, offset=page)
+
+    def headers(self, stride: int) -> NDArray[np.uint32]:
+        """The words that are now at every `stride` bytes of what is not consumed yet, u32."""
+        start = int(self._consumer[0])
+        at = (np.arange(start, start + self.fill // stride * stride, stride) & len(self._data) - 1) >> 2
+        words: NDArray[np.uint32] = self._data.view("<u4")[at]
+        return words
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Copy the oldest `size` bytes, of which all headers were seen to be complete, and give their room back."""
+        start = int(self._consumer[0])
+        at = start & len(self._data) - 1
+        before_end = min(size, len(self._data) - at)
+        copied = np.empty(size, dtype=np.uint8)
+        copied[:before_end] = self._data[at : at + before_end]
+        copied[before_end:] = self._data[: size - before_end]
+        # x86 keeps loads in order and stores after them: the copy is complete before the room is given back.
+        self._consumer[0] = start + size
+        return copied
+
+    @property
+    def fill(self) -> int:
+        """Bytes not yet consumed."""
+        return int(self._producer[0]) - int(self._consumer[0])
+
+
 class Ring:
     """One ring buffer whose records all have the same size.
 
@@ -70,13 +112,7 @@ class Ring:
 
     def __init__(self, descriptor: int, size: int, row: np.dtype[Any]) -> None:
         self._row = row
-        self._mask = size - 1
-        page = mmap.PAGESIZE
-        self._consumer_map = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._data_map = mmap.mmap(descriptor, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
-        self._consumer = np.frombuffer(self._consumer_map, dtype="<u8", count=1)
-        self._producer = np.frombuffer(self._data_map, dtype="<u8", count=1)
-        self._data = np.frombuffer(self._data_map, dtype=np.uint8, offset=page)
+        self._memory = RingMemory(descriptor, size)
 
     def drain(self) -> Rows:
         """Copy out what is there now and free its room; records still being written stay for the next call.
@@ -84,24 +120,16 @@ class Ring:
         Returns:
             rows of the dtype given, in ring order (by reservation, nearly but not exactly by time).
         """
-        start, end = int(self._consumer[0]), int(self._producer[0])
-        at = start & self._mask
-        span = self._data[at : at + end - start]
-        rows = span[: len(span) // self._row.itemsize * self._row.itemsize].view(self._row)
-        headers = rows["length"]
-        if len(rows) and headers.max() >= _FLAGGED:
-            busy = np.flatnonzero(headers & _BUSY)
-            if len(busy):
-                rows = rows[: busy[0]]
-        # x86 keeps loads in order and stores after them: the copy is complete before the room is given back.
-        copied = rows.copy()
-        self._consumer[0] = start + rows.nbytes
-        return copied
+        headers = self._memory.headers(self._row.itemsize)
+        count = len(headers)
+        if count and headers.max() >= _FLAGGED:
+            count = int(np.append(np.flatnonzero(headers & _BUSY), count)[0])
+        return self._memory.take(count * self._row.itemsize).view(self._row)
 
     @property
     def fill(self) -> int:
         """Bytes not yet drained."""
-        return int(self._producer[0]) - int(self._consumer[0])
+        return self._memory.fill
 
 
 def map_array(descriptor: int, entries: int, row: np.dtype[Any] | str, *, writable: bool = False) -> Rows:
