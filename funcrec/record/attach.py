@@ -62,6 +62,11 @@ def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, tw
     )
 
 
+def of_generation(plain: int, generation: int) -> int:
+    """The cookie in a link of a generation, 0 or 1: COOKIE_GENERATION of bpf/guard.h."""
+    return plain | generation << 38
+
+
 def attach_multi(program: int, path: str, offsets: Sequence[int], cookies: Sequence[int], pid: int = 0) -> int:
     """Create one link over all offsets and return its descriptor.
 
@@ -77,14 +82,14 @@ def attach_multi(program: int, path: str, offsets: Sequence[int], cookies: Seque
         FuncrecError: an offset cannot be probed, or the process is gone.
     """
     offset_array = np.asarray(offsets, dtype=np.uint64)
-    cookie_array = np.asarray(cookies, dtype=np.uint64)
+    plainarray = np.asarray(cookies, dtype=np.uint64)
     encoded = ctypes.create_string_buffer(os.fsencode(path))
     attr = _LinkAttr(
         prog_fd=program,
         attach_type=_BPF_TRACE_UPROBE_MULTI,
         path=ctypes.addressof(encoded),
         offsets=offset_array.ctypes.data,
-        cookies=cookie_array.ctypes.data,
+        cookies=plainarray.ctypes.data,
         count=len(offset_array),
         pid=pid,
     )

@@ -56,10 +56,18 @@ class Guard:
         limit_percent: of one CPU.
         now_ns: monotonic time at which it begins to watch.
         patience: it acts after so many periods above the limit in a row.
+        lets_go: False: nothing can be let go here, so that above the limit all ends.
     """
 
     def __init__(
-        self, plan: ProbePlan, cost_ns: Mapping[str, float], limit_percent: float, now_ns: int, patience: int = PATIENCE
+        self,
+        plan: ProbePlan,
+        cost_ns: Mapping[str, float],
+        limit_percent: float,
+        now_ns: int,
+        patience: int = PATIENCE,
+        *,
+        lets_go: bool = True,
     ) -> None:
         self._plan = plan
         self._limit = limit_percent
@@ -72,6 +80,7 @@ class Guard:
         self._elsewhere = self._events.copy()  # hits without an event when the window began
         self._since_ns = now_ns
         self._patience = patience
+        self._lets_go = lets_go
         self._over = 0  # periods in a row
 
     def saw(self, counts: Counts) -> None:
@@ -112,7 +121,7 @@ class Guard:
         rest = total
         chosen: list[int] = []
         for number in np.argsort(-by_function, kind="stable").tolist():
-            if rest <= self._limit * _SPARE or by_function[number] == 0:
+            if not self._lets_go or rest <= self._limit * _SPARE or by_function[number] == 0:
                 break
             group = [one for one in self._groups[number] if not self._gone[one]]
             self._gone[group] = True

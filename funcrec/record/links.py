@@ -1,7 +1,8 @@
 """The links of a recording: armed stage by stage, made anew without some sites, closed.
 
 A link cannot lose a site, so another one without it takes its place. For a moment both are there and most hits come
-twice; bpf/guard.h drops one of the two, exactly. Knows nothing of plans or of what a site means.
+twice; bpf/guard.h drops one of the two, exactly, where order.py has found that the kernel lets it. Knows nothing of
+plans or of what a site means.
 """
 
 import os
@@ -10,11 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from funcrec.record.attach import attach_multi
+from funcrec.record.attach import attach_multi, of_generation
 from funcrec.record.rings import Rows
 
 CONTROL = np.dtype([("closed", "<u8"), ("epoch", "<u8"), ("young", "<u8")])
-_GENERATION_BIT = 38  # COOKIE_GENERATION of bpf/guard.h
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Links:
             self._control["epoch"] = 0
 
     def _attach(self, stage: _Stage) -> None:
-        cookies = [cookie | stage.generation << _GENERATION_BIT for cookie in stage.cookies]
+        cookies = [of_generation(cookie, stage.generation) for cookie in stage.cookies]
         for pid in self._pids:
             if self._epoch and pid and not os.path.exists(f"/proc/{pid}"):
                 continue  # ended since the first attach

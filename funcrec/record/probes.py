@@ -18,8 +18,7 @@ from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
 from funcrec.record.attach import cookie
-from funcrec.record.calibrate import SITES as CALIBRATION_SITES
-from funcrec.record.calibrate import Calibration, calibrate
+from funcrec.record.calibrate import hit_costs
 from funcrec.record.captures import ValueRing
 from funcrec.record.codegen import (
     FACT_PAGES,
@@ -35,13 +34,19 @@ from funcrec.record.compile import Compiler
 from funcrec.record.conditionmaps import condition_maps
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import CONTROL, Links
+from funcrec.record.order import takes_over
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
+from funcrec.record.scrap import SITES as SCRAP_SITES
+from funcrec.record.scrap import Scrap
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
 
 
 class Probes:
     """Compile early, attach late, detach in the order that makes no false frames.
+
+    Attributes:
+        hands_over: sites can be taken out while the others go on; known after `calibrate`.
 
     Args:
         layout: of the target's runtime.
@@ -73,14 +78,15 @@ class Probes:
         self._values = values is not None
         self._value_sites: frozenset[int] = frozenset()
         self._links: Links | None = None
-        self._calibration: Calibration | None = None
+        self._scrap: Scrap | None = None
+        self.hands_over = False
         self._descriptors: dict[str, int] = {}
         self._compiler = Compiler()
         request = ProgramRequest(
             layout=layout,
             rings=self._rings,
             ring_bytes=self._ring_bytes,
-            sites=max_sites + CALIBRATION_SITES,
+            sites=max_sites + SCRAP_SITES,
             pid_filter=pid_filter,
             gated=gated,
             min_ns=min_ns,
@@ -96,7 +102,7 @@ class Probes:
         self._descriptors = self._compiler.result()
         descriptors = self._descriptors
         self._let_go = map_array(descriptors["let_go"], self._max_sites, "<u8", writable=True)
-        self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites, "<u8")
+        self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
         self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
         return DrainSources(
             rings=[Ring(descriptors[name], self._ring_bytes, EVENT_ROW) for name in ring_names(self._rings)],
@@ -141,20 +147,31 @@ class Probes:
                 maps.update(self._descriptors["chains"], struct.pack("<Q", site.address), link)
 
     def calibrate(self) -> dict[str, float]:
-        """Measure the cost of one hit by site kind, in ns; its events are the caller's to drop."""
+        """Measure the cost of one hit by site kind, in ns, and try whether links can follow one another.
+
+        Its events are the caller's to drop.
+        """
         own = os.getpid()
         if self._pid_filter == PidFilter.LISTED:
             self.list_pid(own)
         if "condition_sites" in self._descriptors:
             self._admit_calibration()
-        self._calibration = calibrate(self._descriptors["hit"], self._max_sites, self._layout.goid)
+        self._scrap = Scrap(self._max_sites, self._layout.goid)
+        self._scrap.attach(self._descriptors["hit"])
+        costs = hit_costs(self._scrap)
+        self._scrap.attach(self._descriptors["hit"], generation=1)
+        self.hands_over = self.try_order(young=1)
         if self._pid_filter == PidFilter.LISTED:
             self.unlist_pid(own)
-        return self._calibration.cost_ns
+        return costs
+
+    def try_order(self, *, young: int) -> bool:
+        """Whether a link can take over from another one here, see `takes_over`; not while anything is recorded."""
+        return self._scrap is not None and takes_over(self._scrap, self._control, self._idle_hits, young=young)
 
     def _admit_calibration(self) -> None:
         """A condition that always holds for the sites of the calibration: the whole way of an event is measured."""
-        plans = always(range(self._max_sites, self._max_sites + CALIBRATION_SITES), 0)
+        plans = always(range(self._max_sites, self._max_sites + SCRAP_SITES), 0)
         rows, _ = condition_maps(plans, ())
         sites = map_array(self._descriptors["condition_sites"], len(rows), rows.dtype, writable=True)
         sites[self._max_sites :] = rows[self._max_sites :]
@@ -253,9 +270,9 @@ class Probes:
         """Detach and give everything back."""
         self.detach()
         self._compiler.close()
-        if self._calibration is not None:
-            os.close(self._calibration.link)
-            self._calibration = None
+        if self._scrap is not None:
+            self._scrap.close()
+            self._scrap = None
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors = {}

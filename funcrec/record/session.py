@@ -244,8 +244,14 @@ class _Session:
     ) -> None:
         translator = Translator(plan, self._executable, values)
         limit = self._request.max_overhead
-        guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns())
-        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO else None
+        hands_over = probes.hands_over
+        guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns(), lets_go=hands_over)
+        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO and hands_over else None
+        if guard is not None and not hands_over:
+            self._progress.say(
+                "funcrec: on this kernel no probe can be taken away while others go on: "
+                f"above --max-overhead {limit:g}% the recording ends"
+            )
         watch = Watch(probes, drain, plan, guard, adaptation)
         loop = Loop(
             scope=self._scope,

@@ -69,6 +69,24 @@ def test_no_hit_is_missed_or_comes_twice_when_links_follow_one_another(
     assert program.finish() == 0
 
 
+def test_the_order_of_links_is_tried_before_anything_relies_on_it(require_bpf: None) -> None:
+    """Twice on this kernel: with the newer link called the newer one, and with the older one called so."""
+    executable = Executable.open(str(hot()))
+    subject = Probes(
+        executable.runtime_layout, max_sites=10, buffer_bytes=1 << 20, pid_filter=PidFilter.NONE, gated=False
+    )
+    try:
+        sources = subject.load()
+        subject.calibrate()
+        assert subject.hands_over
+        before = sources.states["sequence"].sum()
+        assert subject.try_order(young=1)
+        assert not subject.try_order(young=0)
+        assert sources.states["sequence"].sum() == before, "what is tried leaves no events"
+    finally:
+        subject.close()
+
+
 def _guarded(record: Recorder, limit: str, *patterns: str) -> RecordedTrace:
     options = ["--max-overhead", limit, "-b", "256M"]
     return record(hot(), patterns, launch_args=["60001", str(GOROUTINES)], options=options)

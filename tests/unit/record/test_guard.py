@@ -93,6 +93,17 @@ def test_what_is_all_too_dear_ends_it() -> None:
     assert "the recording ends" in verdict.text
 
 
+def test_where_nothing_can_be_let_go_it_ends() -> None:
+    subject = Guard(plan(), COSTS, 5, 0, patience=1, lets_go=False)
+    subject.begin(0, NOTHING)
+    subject.saw(np.array([9_000, 9_000, 3_000, 3_000, 10, 10]))
+    verdict = subject.look(SECOND, NOTHING)
+    assert verdict is not None
+    assert verdict.stop
+    assert verdict.functions == verdict.sites == ()
+    assert "most of it at hot: the recording ends" in verdict.text
+
+
 def test_roots_stay() -> None:
     verdict = guard(5, [9_000, 9_000, 3_000, 3_000, 0, 0], root=True).look(SECOND, NOTHING)
     assert verdict is not None

@@ -1,0 +1,87 @@
+"""A scrap of machine code of our own, to learn what a probe is like on this machine without the traced program."""
+
+import ctypes
+import mmap
+import os
+
+import numpy as np
+
+from funcrec.plan.sites import ProbeSite, Role, SiteKind
+from funcrec.record.attach import attach_multi, cookie, of_generation
+
+# void run(long count /* rdi */, void *g /* rsi */): push r14; mov r14, rsi; L: SITE; dec rdi; jne L; pop r14; ret
+_BEFORE = bytes.fromhex("4156 4989f6")
+_AFTER = bytes.fromhex("48ffcf 75") + b"%c" + bytes.fromhex("415e c3")
+_SITES = {SiteKind.EMULATED: b"\x90", SiteKind.STEPPED: bytes.fromhex("89c0")}  # nop; mov eax, eax
+_SLOT = 64
+SITES = len(_SITES)
+
+
+class Scrap:
+    """One function for each kind of site, mapped from a file without a name.
+
+    Args:
+        first_site: number of the first of SITES site numbers that the plan leaves free.
+        goid_offset: of runtime.g, to make up a goroutine that the program believes.
+    """
+
+    def __init__(self, first_site: int, goid_offset: int) -> None:
+        self._first_site = first_site
+        self._descriptor = os.memfd_create("funcrec-scrap", os.MFD_CLOEXEC)
+        code = _code()
+        os.write(self._descriptor, code)
+        self._map = mmap.mmap(self._descriptor, len(code), mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+        self._address = np.frombuffer(self._map, dtype=np.uint8).ctypes.data
+        self._goroutine = _goroutine(goid_offset)
+        self._links: list[int] = []
+
+    def attach(self, program: int, generation: int = 0) -> None:
+        """Put probes on all its sites; they stay until `close`, since taking them away takes long.
+
+        Args:
+            program: descriptor of the loaded `hit`.
+            generation: of the link, see bpf/guard.h.
+
+        Raises:
+            FuncrecError: see `attach_multi`.
+        """
+        offsets = [index * _SLOT + len(_BEFORE) for index in range(SITES)]
+        cookies = [
+            of_generation(cookie(self._first_site + index, ProbeSite(0, 0, offset, Role.POINT), root=True), generation)
+            for index, offset in enumerate(offsets)
+        ]
+        path = f"/proc/self/fd/{self._descriptor}"
+        self._links.append(attach_multi(program, path, offsets, cookies, os.getpid()))
+
+    def run(self, kind: SiteKind, hits: int) -> None:
+        """Pass the site of a kind so many times."""
+        function = self._address + list(_SITES).index(kind) * _SLOT
+        ctypes.CFUNCTYPE(None, ctypes.c_long, ctypes.c_void_p)(function)(hits, self._goroutine.ctypes.data)
+
+    def site(self, kind: SiteKind) -> int:
+        """Its number."""
+        return self._first_site + list(_SITES).index(kind)
+
+    def close(self) -> None:
+        """Take the probes away; safe to call twice."""
+        while self._links:
+            os.close(self._links.pop())
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _code() -> bytes:
+    code = b""
+    for site in _SITES.values():
+        back = -(len(site) + 3 + 2) & 0xFF
+        code += (_BEFORE + site + _AFTER % back).ljust(_SLOT, b"\xcc")
+    return code.ljust(mmap.PAGESIZE, b"\xcc")
+
+
+def _goroutine(goid_offset: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A runtime.g whose stack is all of memory and whose goid is 1."""
+    words = np.zeros(64, dtype=np.uint64)
+    words[1] = np.uint64(2**63 - 8)
+    words[goid_offset // 8] = 1
+    return words
