@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funcrec.errors import TargetError
+from funcrec.record.binary import WRITER, Binary
 from funcrec.record.captures import CaptureStore
 from funcrec.record.clocks import read_clocks
 from funcrec.record.drain import Batch, Drain
@@ -26,6 +28,7 @@ _LOOK_S = 1.0
 _POLL_S = 0.01
 _CLOCK_S = 10.0
 ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+WAITED_SIGNALS = {*ENDING_SIGNALS, signal.SIGCHLD, WRITER}
 _SI_KERNEL = 128  # include/uapi/asm-generic/siginfo.h: the terminal's Ctrl-C
 
 
@@ -44,7 +47,10 @@ class Limits:
 class Loop:
     """Moves events from the drain to the writer; owns neither.
 
-    The ending signals and SIGCHLD must be blocked: they are waited for here, between two batches.
+    Attributes:
+        refusal: what is wrong with all that was recorded; None: nothing that is known.
+
+    WAITED_SIGNALS must be blocked: they are waited for here, between two batches.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Loop:
         progress: Progress,
         limits: Limits,
         watch: Watch,
+        binary: Binary,
     ) -> None:
         self._scope = scope
         self._list_pid = list_pid
@@ -69,8 +76,10 @@ class Loop:
         self._progress = progress
         self._limits = limits
         self._watch = watch
+        self._binary = binary
         self._selfcheck = translator.selfcheck
-        self._guarded = ""
+        self.refusal: TargetError | None = None
+        self._ending = ""  # why, once something here wants the recording to end
         self._processes = ProcessTable()
         self._captures = CaptureStore()
         self._pending: list[Batch] = []
@@ -81,7 +90,7 @@ class Loop:
         """Record until something ends it and return what did."""
         started = time.monotonic_ns()
         while True:
-            reason = self._guarded or self._scope.over() or self._limit(started) or self._wait()
+            reason = self._ending or self._scope.over() or self._limit(started) or self._wait()
             self._take()
             if reason:
                 return reason
@@ -95,7 +104,7 @@ class Loop:
         ended = self._processes.ended(time.monotonic_ns())
         if ended:
             self._writer.processes(ended)
-        self._selfcheck.judge(self._translator.events, self._drain.no_goroutine, final=True)
+        self._judge(final=True)
         text = left_out(self._drain.no_goroutine)
         if text:
             self._writer.note(NoteRecord(time.monotonic_ns(), "no goroutine", text))
@@ -113,11 +122,33 @@ class Loop:
         return ""
 
     def _wait(self) -> str:
-        info = signal.sigtimedwait({*ENDING_SIGNALS, signal.SIGCHLD}, _POLL_S)
+        info = signal.sigtimedwait(WAITED_SIGNALS, _POLL_S)
         # CPython 3.11 Modules/signalmodule.c returns an unfilled answer when the time runs out in an interrupted wait.
+        if info is not None and info.si_signo == WRITER:
+            return self._written()
         if info is None or info.si_signo not in ENDING_SIGNALS:
             return ""
         return self._scope.signalled(info.si_signo, from_terminal=info.si_code == _SI_KERNEL)
+
+    def _judge(self, *, final: bool = False) -> None:
+        """End when what was read of the runtime cannot be right."""
+        try:
+            self._selfcheck.judge(self._translator.events, self._drain.no_goroutine, final=final)
+        except TargetError as error:
+            self.refusal = error
+            self._ending = f"refused: {error.cause}"
+            self._writer.note(NoteRecord(time.monotonic_ns(), "refused", error.cause))
+
+    def _check_binary(self) -> None:
+        if self._binary.changed and not self._ending:
+            self._ending = self._written()
+
+    def _written(self) -> str:
+        """Say that the executable is not, or will not be, what was read; returns the reason to end."""
+        text = "somebody writes to the executable, and probes do not fit what it becomes"
+        self._writer.note(NoteRecord(time.monotonic_ns(), "executable", text))
+        self._progress.say(f"funcrec: {text}: the recording ends")
+        return "the executable was written to"
 
     def _take(self) -> None:
         for batch in self._drain.take():
@@ -137,7 +168,8 @@ class Loop:
     def _look_around(self) -> None:
         """Once a second: what the probes cost, who has ended, and from time to time what the clocks say."""
         self._writer.mark()
-        self._selfcheck.judge(self._translator.events, self._drain.no_goroutine)
+        self._judge()
+        self._check_binary()
         adapted = self._watch.adapt()
         if adapted is not None:
             self._writer.note(adapted)
@@ -146,7 +178,7 @@ class Loop:
             self._writer.note(note)
             self._progress.say(f"funcrec: {note.text}")
         if too_much:
-            self._guarded = "the guard ended it: the probes cost too much"
+            self._ending = "the guard ended it: the probes cost too much"
         now_ns = time.monotonic_ns()
         ended = self._processes.ended(now_ns)
         if ended:
@@ -188,14 +220,14 @@ class Loop:
             self._writer.lost(lost)
 
     def totals(self, reason: str, exit_status: int = -1) -> Closing:
-        """What there was in the whole recording so far."""
+        """What there was in the whole recording so far; `reason`: why it ends, unless it is refused."""
         return Closing(
             clock=read_clocks(),
             events=self._translator.events,
             lost_events=self._drain.lost,
             lost_values=self._captures.lost,
             exit_status=exit_status,
-            reason=reason,
+            reason=self._ending if self.refusal else reason,
             site_hits=self._watch.hits,
         )
 
@@ -215,6 +247,7 @@ class Loop:
                 fresh += [record] if record is not None else []
         if fresh:
             self._writer.processes(fresh)
+            self._check_binary()
 
     def _admitted(self, rows: Rows) -> Rows:
         """Leave out strangers."""

@@ -18,14 +18,15 @@ from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record.adapt import Adaptation
+from funcrec.record.binary import Binary
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
-from funcrec.record.loop import ENDING_SIGNALS, Limits, Loop
+from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
-from funcrec.record.processes import check_runs, identity_of
+from funcrec.record.processes import check_runs
 from funcrec.record.progress import Progress
 from funcrec.record.scope import Scope
 from funcrec.record.series import TraceSeries
@@ -100,18 +101,16 @@ def record(request: RecordRequest) -> int:
         FuncrecError: with its exit code; what was written stays readable.
     """
     executable = Executable.open(request.binary)
-    # Keeps the very file that was read: probes go to its inode even when the path is replaced meanwhile.
-    with open(request.binary, "rb") as pinned:
-        identity = identity_of(pinned.fileno())
+    with Binary(request.binary, executable.stamp) as binary:
         for pid in request.pids:
-            check_runs(pid, identity, request.binary)
+            check_runs(pid, binary.identity, request.binary)
         program = None
         if request.launch is not None:
             caller = None if request.keep_user else sudo_caller()
             program = LaunchedProgram(program_path(request.binary), request.launch, caller)
         try:
-            scope = Scope(identity, request.pids, program)
-            return _Session(request, executable, pinned.fileno(), program, scope).run()
+            scope = Scope(binary.identity, request.pids, program)
+            return _Session(request, executable, binary, program, scope).run()
         finally:
             if program is not None:
                 program.cancel()
@@ -122,13 +121,13 @@ class _Session:
         self,
         request: RecordRequest,
         executable: Executable,
-        descriptor: int,
+        binary: Binary,
         program: LaunchedProgram | None,
         scope: Scope,
     ) -> None:
         self._request = request
         self._executable = executable
-        self._descriptor = descriptor
+        self._binary = binary
         self._program = program
         self._scope = scope
         self._progress = Progress(quiet=request.quiet)
@@ -263,13 +262,16 @@ class _Session:
             progress=self._progress,
             limits=self._request.limits,
             watch=watch,
+            binary=self._binary,
         )
         here = self._scope.prepare(probes.list_pid)
         # Blocked before the first thread exists: the loop alone waits for them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_SIGNALS)
         try:
             drain.start()
-            path = f"/proc/self/fd/{self._descriptor}"
+            self._binary.hold()
+            # Probes go to the inode of what was read, even when the path is replaced meanwhile.
+            path = f"/proc/self/fd/{self._binary.descriptor}"
             probes.attach(plan, path, self._request.pids, entry_only=self._request.entry_only)
             self._announce(plan, here)
             if self._program is not None:
@@ -278,13 +280,16 @@ class _Session:
             self._shed_privilege(plan)
             drain.shed_privilege()
             reason = loop.run()
-            probes.detach()
         finally:
+            probes.detach()
+            self._binary.release()
             drain.stop()
             # From here a second Ctrl-C stops at once; the records written so far are whole.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {*ENDING_SIGNALS, signal.SIGCHLD})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED_SIGNALS)
         loop.finish(probes.deferred())
         writer.close(loop.totals(reason, self._scope.exit_status))
+        if loop.refusal is not None:
+            raise loop.refusal
         self._progress.closing(
             self._request.output,
             calls=translator.calls,

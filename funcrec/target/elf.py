@@ -5,6 +5,7 @@ until it is asked. Every size and offset in the file is checked against its leng
 """
 
 import mmap
+import os
 import stat
 import struct
 from collections.abc import Iterator
@@ -57,11 +58,28 @@ class Section:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Which file it is and when it was written: equal as long as what was read is still what is there."""
+
+    device: int
+    inode: int
+    size: int
+    written_ns: int
+
+    @classmethod
+    def of(cls, descriptor: int) -> "FileStamp":
+        """The stamp of an open file."""
+        status = os.fstat(descriptor)
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 class ElfFile:
     """A mapped 64-bit little-endian ELF executable.
 
     Attributes:
         path: as given.
+        stamp: of the file when it was opened.
         machine: `X86_64`, `ARM64` or another e_machine.
         is_pie: True for position-independent executables.
         segments: the PT_LOAD entries in file order.
@@ -72,7 +90,7 @@ class ElfFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._map = _map_file(path)
+        self._map, self.stamp = _map_file(path)
         self.data = memoryview(self._map)
         self._parse_header()
 
@@ -226,12 +244,12 @@ class ElfFile:
         return None
 
 
-def _map_file(path: str) -> mmap.mmap:
+def _map_file(path: str) -> tuple[mmap.mmap, FileStamp]:
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise TargetError(f"{path} is not a regular file", remedy="give the path of a Go program")
         with Path(path).open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), FileStamp.of(file.fileno())
     except FileNotFoundError as error:
         raise TargetError(f"{path} does not exist", remedy="give the path of a Go program") from error
     except ValueError as error:  # what mmap says about an empty file

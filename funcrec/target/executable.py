@@ -134,6 +134,7 @@ class Executable:
 
     Attributes:
         path: as given to `open`.
+        stamp: of the file when it was opened.
         build: versions, modules and settings of the build.
         architecture: `x86-64` or `arm64`.
         is_pie: True when the load address varies.
@@ -146,6 +147,7 @@ class Executable:
     def __init__(self, elf: ElfFile, build: BuildInfo) -> None:
         self._elf = elf
         self.path = elf.path
+        self.stamp = elf.stamp
         self.build = build
         self.architecture = _ARCHITECTURES[elf.machine]
         self.is_pie = elf.is_pie

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from funcrec.trace.reader import TraceReader
-from tests.conftest import Recorder
+from tests.conftest import Recorder, funcrec
 from tests.integration.scenarios import patterns, workload
 
 
@@ -33,6 +33,12 @@ def test_wrong_offsets_are_refused(record: Recorder, tmp_path: Path, version: st
     assert f"go{claimed}" in trace.stderr
     assert "does not lay out its runtime" in trace.stderr
     assert "Traceback" not in trace.stderr
+    with TraceReader(trace.path) as reader:
+        assert "refused" in {note.what for note in reader.notes}
+        assert reader.closing is not None
+        assert reader.closing.reason.startswith("refused: ")
+    assert "does not lay out its runtime" in funcrec("info", trace.path).stdout
+    assert funcrec("info", trace.path, "--check").returncode == 0
 
 
 def test_hits_outside_goroutines_are_told(record: Recorder) -> None:

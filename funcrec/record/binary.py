@@ -1,0 +1,79 @@
+"""The executable while it is recorded: the very file that was read, held open, and not written to.
+
+A breakpoint belongs to a place in a file, not to the code that once was there: were the file overwritten while no
+process runs it (the kernel forbids it while one does), the next process would have breakpoints in the middle of
+instructions. So whoever opens it for writing waits until the probes are gone (fcntl(2), F_SETLEASE), and where a file
+system has no leases the file is looked at again and again.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+from types import TracebackType
+
+from funcrec.errors import TargetError
+from funcrec.record.processes import FileIdentity
+from funcrec.target.elf import FileStamp
+
+WRITER = signal.SIGIO  # somebody wants to write
+
+
+class Binary:
+    """A context manager.
+
+    Args:
+        path: of the executable.
+        read: of the file that was read under this path.
+
+    Raises:
+        TargetError: another file is there now.
+    """
+
+    def __init__(self, path: str, read: FileStamp) -> None:
+        self._path = path
+        self._read = read
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if self.changed:
+            os.close(self.descriptor)
+            raise self.refusal()
+
+    @property
+    def identity(self) -> FileIdentity:
+        """What processes that run it have in common."""
+        return FileIdentity(self._read.device, self._read.inode)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is not as it was read."""
+        return FileStamp.of(self.descriptor) != self._read
+
+    def refusal(self) -> TargetError:
+        """What to raise when it has changed."""
+        return TargetError(f"{self._path} has changed since it was read", remedy="record again, now that it is written")
+
+    def hold(self) -> None:
+        """Let writers wait until `release`: WRITER, which must be blocked, tells that there is one.
+
+        Raises:
+            TargetError: it has changed.
+        """
+        signal.signal(WRITER, signal.SIG_IGN)  # it waits while it is blocked all the same, and does no harm later
+        # Without leases, with a file of somebody else's, or with a writer who was there before: `changed` must do.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        if self.changed:
+            raise self.refusal()
+
+    def release(self) -> None:
+        """Let writers go on."""
+        with contextlib.suppress(OSError):  # there was none
+            fcntl.fcntl(self.descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    def __enter__(self) -> "Binary":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.descriptor)
