@@ -12,6 +12,7 @@
 
 #define CONDITION_HOPS 8    /* pointers on the way to a value */
 #define CONDITION_TEXT 256  /* bytes of a text, as far as it is looked at */
+#define CONDITION_ENDED 254 /* of one that only a NUL ends */
 #define CONDITION_BIG (1ull << 63)
 
 #define LOAD_ABSENT 0
@@ -201,7 +202,8 @@ static __always_inline void condition_read(struct condition_scratch *s, struct c
 		size &= CONDITION_TEXT - 1;
 		got = bpf_probe_read_user_str(s->text, size, (void *)v->word);
 		v->known = got > 0;
-		v->length = got - 1;
+		/* What fills a text without a length of its own may go on: longer than anything it is compared with. */
+		v->length = got == CONDITION_ENDED + 1 ? CONDITION_BIG - 1 : got - 1;
 		return;
 	}
 	if (load->flags & LOAD_TEXT)

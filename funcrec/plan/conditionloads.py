@@ -10,7 +10,7 @@ from funcrec.plan.fetch import RawFetch
 from funcrec.target.abi import Piece, Place, Register
 
 MAX_HOPS = 8
-MAX_ENDED = 254  # bytes of a text that a NUL ends
+MAX_ENDED = 254  # bytes of a text that a NUL ends: CONDITION_ENDED of bpf/condition.h
 _FOLLOWED = 4  # pointers that a comparison follows by itself
 
 
@@ -221,8 +221,8 @@ def load_raw(rule: RawFetch, kind: Kind) -> Load:
             return replace(start, second=start.register + 1, flags=flags)
     elif raw.kind in ("c", "string"):
         flags, size = LoadFlag.ENDED, raw.size or MAX_ENDED
-        if size > MAX_ENDED or not offsets:
-            raise UnreadableError(f"it is text of more than {MAX_ENDED} bytes, or in a register")
+        if raw.size >= MAX_ENDED or not offsets:
+            raise UnreadableError(f"it is text of {MAX_ENDED} bytes or more, or in a register")
     if not offsets:
         return replace(start, size=size, flags=flags)
     hops = tuple((offset, -1) for offset in offsets[:-1])

@@ -3,6 +3,7 @@
 The walk that `funcrec.trace.values` makes for one capture, made for many at once; what cannot be read is not known.
 """
 
+import codecs
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import GoType, TypeTable, pointer_shaped, stands_for_another
 from funcrec.lang.types import Kind as TypeKind
 from funcrec.report.columns import Kind, Mask
+from funcrec.report.texts import MARK, CutText
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout
 from funcrec.trace.values import Decoder, shows_text, time_form
@@ -278,9 +280,7 @@ class VectorDecoder:
 
     def _label(self, place: int, taken: int, length: int) -> str:
         data = self.batch.words.view(np.uint8)[place : place + taken].tobytes() if taken else b""
-        text = data.decode("utf-8", "replace") if taken < length else data.decode("utf-8", "surrogateescape")
-        # What was cut equals no other text: only patterns can match its beginning.
-        return text if taken >= length else text + "…"
+        return _whole(data) if taken >= length else _cut(data)
 
     def _time(self, read: Callable[[int, int], tuple[Indexes, Words]]) -> None:
         rows, wall, ext = _common(*read(0, 8), *read(8, 8))
@@ -389,8 +389,21 @@ class VectorDecoder:
             texts = [raw_bytes[p : p + n].tobytes() for p, n in zip(place.tolist(), taken.tolist(), strict=True)]
             table = {text: code for code, text in enumerate(dict.fromkeys(texts))}
             data, codes = list(table), np.array([table[text] for text in texts], dtype=np.int64)
-        labels = tuple(text.split(b"\0", 1)[0].decode("utf-8", "surrogateescape") for text in data)
+        texts_ = [text.split(b"\0", 1)[0] for text in data]
+        # The kernel ends what it cuts with a NUL of its own, in the last byte there is room for.
+        most = self.plan.text_bytes - 1 if raw.kind == "string" else 1 << 30
+        labels = tuple(_cut(text) if len(text) >= most else _whole(text) for text in texts_)
         self._found.append(Found(Kind.TEXT, rows, codes.astype(np.int64), labels))
+
+
+def _whole(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _cut(data: bytes) -> CutText:
+    """Without the piece of a character at its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    return CutText(decoder.decode(data) + MARK)
 
 
 def _common(rows: Indexes, one: Words, others: Indexes, other: Words) -> tuple[Indexes, Words, Words]:

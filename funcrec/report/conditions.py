@@ -16,10 +16,12 @@ from funcrec.lang.expr import Binary, Literal, Name, Node, Size, Unary, parse
 from funcrec.lang.pattern import compile_glob
 from funcrec.report.calls import Calls, State
 from funcrec.report.columns import Kind, Mask, Part, ValueColumn, constant
+from funcrec.report.texts import HOLDS, UNKNOWN, CutText, matcher, undecided
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
+_FUNCTION_NAMES = ("func", "caller")
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 
 
@@ -151,10 +153,14 @@ def _arithmetic(operator: str, left: Part, right: Part) -> ValueColumn:
 
 
 def _glob(node: Binary, text: Part) -> ValueColumn:
-    pattern = node.right.value if isinstance(node.right, Literal) else None
-    matches = compile_glob(str(pattern))
-    table = np.array([matches(label) for label in text.labels], dtype=bool)
-    return ValueColumn.booleans(table[text.values], text.known)
+    pattern = str(node.right.value) if isinstance(node.right, Literal) else ""
+    if isinstance(node.left, Name) and str(node.left) in _FUNCTION_NAMES:
+        names = compile_glob(pattern)
+        table = np.array([names(label) for label in text.labels], dtype=bool)
+        return ValueColumn.booleans(table[text.values], text.known)
+    matches = matcher(pattern)
+    truth = np.array([matches(label) for label in text.labels], dtype=np.int8)[text.values]
+    return ValueColumn.booleans(truth == HOLDS, text.known & (truth != UNKNOWN))
 
 
 def _comparison(node: Binary, left: ValueColumn, right: ValueColumn) -> ValueColumn:
@@ -166,8 +172,25 @@ def _comparison(node: Binary, left: ValueColumn, right: ValueColumn) -> ValueCol
     for kind in kinds:
         a, b = left.parts[kind], right.parts[kind]
         values = np.where(known, values, _compare(node, kind, a, b))
-        known = known | (a.known & b.known)
+        both = a.known & b.known
+        known = known | (both & ~_undecided(a, b, both) if kind == Kind.TEXT else both)
     return ValueColumn.booleans(values, known)
+
+
+def _undecided(left: Part, right: Part, both: Mask) -> Mask:
+    """Where two texts compare in a way that only what was cut off one of them could tell."""
+    cut = [np.array([isinstance(label, CutText) for label in part.labels], dtype=bool) for part in (left, right)]
+    if not any(map(np.any, cut)):
+        return np.zeros(1, dtype=bool)
+    one, other, both = np.broadcast_arrays(left.values, right.values, both)
+    involved = np.flatnonzero(both)
+    involved = involved[cut[0][one[involved]] | cut[1][other[involved]]]
+    pairs, which = np.unique(one[involved] * len(right.labels) + other[involved], return_inverse=True)
+    split = [divmod(pair, len(right.labels)) for pair in pairs.tolist()]
+    open_ = np.array([undecided(left.labels[a], right.labels[b]) for a, b in split], dtype=bool)
+    found = np.zeros(len(both), dtype=bool)
+    found[involved] = open_[which]
+    return found
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

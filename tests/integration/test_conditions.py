@@ -35,6 +35,13 @@ SAME = [
     "j == 11 and i == 10",
     "t == -40 or by == 10",
     "t == 20 and sum == 42",
+    # Texts have none of the rules for names of functions.
+    's =~ "/api/*"',
+    's =~ "main.F*" and not s =~ "main.F"',
+    's =~ "a%2eb" or s =~ "a.b"',
+    's =~ "(*T)"',
+    # Of a text that is longer than what is recorded of it, the beginning decides.
+    'len(s) == 300 and s != "hello" and not s =~ "x*"',
 ]
 UNLIKE = ("main.interfaces", "main.failures")  # --where looks into interfaces
 
@@ -72,6 +79,26 @@ def test_the_kernel_agrees_with_where(tmp_path: Path, everything: Path, conditio
     assert kept == expected, condition
     assert kept, condition
     assert ", 0 lost, " in done.stderr
+
+
+def test_what_was_cut_off_a_text_decides_nothing(tmp_path: Path) -> None:
+    """The kernel sees it, the report does not: what it cannot know matches neither way."""
+    binary = go_build(PROGRAMS / "values")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for condition, found, reported in (
+        ('s == "hello"', 3, 0),
+        ('s != "hello" and len(s) == 5', 0 + 6, 6),
+        ('s =~ "hel*"', 3, 3),
+        ('s =~ "*lo"', 3, 0),
+        ('not s =~ "*lo" and len(s) == 5', 6, 0),
+        ('s =~ "*el*"', 3, 3),
+    ):
+        for path, options in ((whole, []), (cut, ["--max-text", "4"])):
+            command = ["record", "-q", "-u", "main.text(s)", *options, "--if", condition, binary, "-o", path, "--"]
+            funcrec(*command, stdout=None)
+        assert (len(rows(whole)), len(rows(cut))) == (found, found), condition
+        assert rows(whole, "--where", condition) == rows(whole), condition
+        assert len(rows(cut, "--where", condition)) == reported, condition
 
 
 def test_lengths_of_what_is_not_fetched(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ func all() {
 	record("main.bools", "a b", []any{true, false}, "x y", []any{x, y})
 
 	long := string(make([]byte, 300))
-	for _, s := range []string{"", "hello", "h\u00e9llo \u4e16\u754c", "nul\x00 esc\x1b[31m", "bad\xff\xfe", long, "a 'quoted' \"text\"\n"} {
+	for _, s := range []string{"", "hello", "h\u00e9llo \u4e16\u754c", "nul\x00 esc\x1b[31m", "bad\xff\xfe", long, "a 'quoted' \"text\"\n", "/api.v1", "/api/v1", "main.F[int]", "a%2eb", "(xT)"} {
 		s := clone(s)
 		for _, b := range [][]byte{nil, {}, []byte(s)} {
 			r, q := text(s, b)
