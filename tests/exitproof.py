@@ -53,7 +53,7 @@ def shadowed(executable: Executable, patterns: Sequence[str]) -> ProbePlan:
     there = {site.address for site in cheap.sites if site.role in (Role.EXIT, Role.POINT) and not site.spare}
     shadows = tuple(replace(function, ends_callers=False) for function in cheap.functions)
     rets = tuple(
-        replace(site, function=count + number[plain.functions[site.function].index])
+        site._replace(function=count + number[plain.functions[site.function].index])
         for site in plain.sites
         if site.role == Role.EXIT and site.address not in there
     )
@@ -152,14 +152,14 @@ def _kinds(plan: ProbePlan, count: int) -> tuple[NDArray[np.uint8], NDArray[np.u
     for number, site in enumerate(plan.sites):
         if site.function >= count:
             kind[number] = RET
-        elif site.role in (Role.EXIT, Role.POINT) and site.function in compared and _is_early(site.instruction):
+        elif site.role in (Role.EXIT, Role.POINT) and site.function in compared and _is_early(site.why):
             kind[number] = CHEAP
     function = np.array([site.function % count for site in plan.sites], dtype=np.uint32)
     return kind, function
 
 
-def _is_early(instruction: str) -> bool:
-    return not instruction.startswith("ret")
+def _is_early(why: str) -> bool:
+    return not why.startswith("return")
 
 
 def _streams(rows: Rows) -> NDArray[np.uint64]:

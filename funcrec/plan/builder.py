@@ -1,12 +1,15 @@
 """Executable and patterns -> ProbePlan. Pure: the same input gives the same plan."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
 from funcrec.plan.collection import without_collection
-from funcrec.plan.exits import Candidate, Exits, cheap_exits
+from funcrec.plan.exits import Exits, Recorded, cheap_exits
 from funcrec.plan.runtime_sites import Helper, runtime_helpers
 from funcrec.plan.selection import Selected, parse_patterns, select_functions
 from funcrec.plan.sites import (
@@ -21,10 +24,10 @@ from funcrec.plan.sites import (
     SiteKind,
     Skipped,
 )
-from funcrec.target.code import CodeReader
+from funcrec.target.code import CodeReader, ManyFunctions
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
-from funcrec.target.text import CodeSite, FunctionCode
+from funcrec.target.ordinary import SITE, Sites, site_row
 
 DEFAULT_MAX_PROBES = 150_000
 
@@ -37,10 +40,23 @@ _ROLES = {
     "spare": Role.EXIT,
     "yielding": Role.EXIT,
 }
+_EDGES = [Edge(number) for number in range(4)]
+_WATCHED = "watched already to see how goroutines begin and end; its calls are not recorded"
 # Entered in the middle, left without RET, or called with registers arranged in their own way.
 _OWN_CONVENTION = re.compile(
     r"(?:runtime\.)?(?:gogo|mcall|duffzero|duffcopy|gcWriteBarrier\w*|morestack\w*|systemstack\w*|asyncPreempt|sigtramp\w*)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A selected function, and what its sites must preserve; or the reason why it is not recorded."""
+
+    selected: Selected
+    function: Function
+    reason: str = ""
+    arguments: bool = False
+    results: bool = False
 
 
 @without_collection()
@@ -90,58 +106,52 @@ def build_plan(
     helpers, helper_notes = runtime_helpers(executable, reader)
     if exits == ExitMode.RET or not takes_back:
         helpers = tuple(helper for helper in helpers if helper.role != Role.FAULT)
-    taken = {site.address for helper in helpers for site in helper.sites}
-
-    planned: list[tuple[Selected, Candidate]] = []
-    skipped: list[Skipped] = []
-    for selected in selection.functions:
-        function = executable.functions[selected.index]
-        asking = [parsed[at] for at in selected.patterns] + [parsed_roots[at] for at in selected.roots]
-        wants = needs(selected.index, function.name, asking) if needs else Needs()
-        if wants.reason and not selected.roots:
-            skipped.append(Skipped(function.name, wants.reason))
-            continue
-        code = _code(reader, function, asking, arguments=arguments or wants.arguments, results=results or wants.results)
-        if any(site.address in taken for site in code.sites):
-            code = FunctionCode(
-                reason="watched already to see how goroutines begin and end; its calls are not recorded"
-            )
-        if code.reason:
-            skipped.append(Skipped(function.name, code.reason))
-        else:
-            keep = results or wants.results or any(pattern.results is not None for pattern in asking)
-            planned.append((selected, Candidate(function, code.sites, keep)))
+    wanted = [
+        _wants(selected, executable.functions[selected.index], parsed, parsed_roots, needs, arguments, results)
+        for selected in selection.functions
+    ]
+    readable = [one for one in wanted if not one.reason]
+    code = reader.many(
+        [one.function for one in readable],
+        np.array([one.arguments for one in readable], dtype=np.bool_),
+        np.array([one.results for one in readable], dtype=np.bool_),
+    )
+    sites = _recordable(code, helpers)
+    skipped = _skipped(wanted, code)
+    planned = [one for at, one in enumerate(readable) if at not in code.reasons]
     if not planned:
         raise TargetError(
             f"{skipped[0].name} in {executable.path} cannot be probed: {skipped[0].reason}",
             remedy="record the functions that call it",
         )
-    candidates = [candidate for _, candidate in planned]
-    chosen = Exits([candidate.sites for candidate in candidates], frozenset())
+    chosen = Exits(sites)
     if exits == ExitMode.AUTO:
         retracted = any(helper.role == Role.FAULT for helper in helpers)
-        chosen = cheap_exits(executable, candidates, Rule.MEMORY if retracted else Rule.FRAME, adaptive=adaptive)
-    count = sum(len(sites) for sites in chosen.sites)
-    if count > max_probes:
-        raise UsageError(
-            f"{len(planned)} functions need {count} probes, more than --max-probes allows ({max_probes})",
-            remedy=f"narrow the patterns, or allow it with --max-probes {count}",
+        chosen = cheap_exits(
+            executable,
+            Recorded(
+                flow=code.flow,
+                sites=sites,
+                compiled=np.array(
+                    [not one.function.assembly and "." in one.function.symbol for one in readable], dtype=np.bool_
+                ),
+                keeps=np.array([one.results for one in readable], dtype=np.bool_),
+            ),
+            Rule.MEMORY if retracted else Rule.FRAME,
+            adaptive=adaptive,
         )
-    holders = executable.inlined_into(candidate.function.name for candidate in candidates)
-    functions = [
-        _planned(selected, one.function, holders.get(one.function.name, []), chosen) for selected, one in planned
-    ]
+    if len(chosen.sites) > max_probes:
+        raise UsageError(
+            f"{len(planned)} functions need {len(chosen.sites)} probes, more than --max-probes allows ({max_probes})",
+            remedy=f"narrow the patterns, or allow it with --max-probes {len(chosen.sites)}",
+        )
+    holders = executable.inlined_into(one.function.name for one in planned)
+    functions = [_planned(one.selected, one.function, holders.get(one.function.name, []), chosen) for one in planned]
     functions += [_hidden(helper) for helper in helpers]
-    all_sites = chosen.sites + [helper.sites for helper in helpers]
-    roles = [None] * len(planned) + [helper.role for helper in helpers]
     return ProbePlan(
         binary=executable.path,
         functions=tuple(functions),
-        sites=tuple(
-            _site(executable, number, site, role)
-            for number, (sites, role) in enumerate(zip(all_sites, roles, strict=True))
-            for site in sites
-        ),
+        sites=_probe_sites(executable, chosen.sites, helpers, len(planned)),
         skipped=(*skipped, *selection.skipped),
         notes=(*selection.notes, *_partly_inlined(functions), *helper_notes),
         patterns=parsed,
@@ -149,15 +159,80 @@ def build_plan(
     )
 
 
-def _code(
-    reader: CodeReader, function: Function, asking: Iterable[Pattern], *, arguments: bool, results: bool
-) -> FunctionCode:
+def _wants(
+    selected: Selected,
+    function: Function,
+    patterns: Sequence[Pattern],
+    roots: Sequence[Pattern],
+    needs: Callable[[int, str, Sequence[Pattern]], Needs] | None,
+    arguments: bool,
+    results: bool,
+) -> _Wanted:
+    asking = [patterns[at] for at in selected.patterns] + [roots[at] for at in selected.roots]
+    if needs is not None:
+        found = needs(selected.index, function.name, asking)
+        if found.reason and not selected.roots:
+            return _Wanted(selected, function, found.reason)
+        arguments, results = arguments or found.arguments, results or found.results
     if _OWN_CONVENTION.fullmatch(function.symbol):
-        return FunctionCode(reason="runtime code with a calling convention of its own")
-    for pattern in asking:
-        arguments |= pattern.arguments is not None
-        results |= pattern.results is not None
-    return reader.sites(function, arguments=arguments, results=results)
+        return _Wanted(selected, function, "runtime code with a calling convention of its own")
+    arguments = arguments or any(pattern.arguments is not None for pattern in asking)
+    results = results or any(pattern.results is not None for pattern in asking)
+    return _Wanted(selected, function, "", arguments, results)
+
+
+def _recordable(code: ManyFunctions, helpers: Sequence[Helper]) -> Sites:
+    """The sites of what can be recorded; what is probed as a helper already cannot."""
+    taken = [site.address for helper in helpers for site in helper.sites]
+    watched = np.unique(code.sites["function"][np.isin(code.sites["address"], taken)])
+    code.reasons.update(dict.fromkeys(watched.tolist(), _WATCHED))
+    return code.sites[~np.isin(code.sites["function"], watched)]
+
+
+def _skipped(wanted: Sequence[_Wanted], code: ManyFunctions) -> list[Skipped]:
+    found = []
+    at = 0
+    for one in wanted:
+        reason = one.reason
+        if not reason:
+            reason = code.reasons.get(at, "")
+            at += 1
+        if reason:
+            found.append(Skipped(one.function.name, reason))
+    return found
+
+
+def _probe_sites(
+    executable: Executable, sites: Sites, helpers: Sequence[Helper], functions: int
+) -> tuple[ProbeSite, ...]:
+    """Sites of the recorded functions, numbered anew, and of the helpers behind them."""
+    rows = [site_row(at, site) for at, helper in enumerate(helpers) for site in helper.sites]
+    hidden = np.array(rows, SITE)
+    numbers = np.concatenate((np.unique(sites["function"], return_inverse=True)[1], functions + hidden["function"]))
+    roles = [_ROLES[role] for role in sites["role"].tolist()]
+    roles += [helper.role for helper in helpers for _ in helper.sites]
+    sites = np.concatenate((sites, hidden))
+    offsets = executable.offsets_of(sites["address"])
+    if (offsets < 0).any():  # the bytes were read from the file through the same segments
+        address = int(sites["address"][offsets < 0][0])
+        raise TargetError(f"{executable.path} has no contents at {address:#x}", remedy="build the program again")
+    kinds = np.where(sites["emulated"], SiteKind.EMULATED, SiteKind.STEPPED).astype(object)
+    kinds[(sites["role"] == "chain") | (sites["role"] == "twin")] = SiteKind.CHAINED
+    columns = (
+        numbers.tolist(),
+        sites["address"].tolist(),
+        offsets.tolist(),
+        roles,
+        [_EDGES[edge] for edge in sites["edge"].tolist()],
+        sites["condition"].tolist(),
+        sites["sp_delta"].tolist(),
+        kinds.tolist(),
+        sites["why"].tolist(),
+        sites["intact"].tolist(),
+        (sites["role"] == "spare").tolist(),
+        (sites["role"] == "yielding").tolist(),
+    )
+    return tuple(map(ProbeSite._make, zip(*columns, strict=True)))
 
 
 def _planned(selected: Selected, function: Function, holders: Sequence[str], exits: Exits) -> PlannedFunction:
@@ -189,33 +264,6 @@ def _hidden(helper: Helper) -> PlannedFunction:
         hidden=True,
         index=helper.function.index,
     )
-
-
-def _site(executable: Executable, function: int, site: CodeSite, role: Role | None) -> ProbeSite:
-    offset = executable.offset_of(site.address)
-    if offset is None:  # the bytes were read from the file through the same segments
-        raise TargetError(f"{executable.path} has no contents at {site.address:#x}", remedy="build the program again")
-    return ProbeSite(
-        function=function,
-        address=site.address,
-        offset=offset,
-        role=_ROLES[site.role] if role is None else role,
-        edge=Edge(site.edge),
-        condition=site.condition,
-        sp_delta=site.sp_delta,
-        kind=_kind(site),
-        instruction=site.instruction,
-        why=site.why,
-        arguments_intact=site.arguments_intact,
-        spare=site.role == "spare",
-        yields=site.role == "yielding",
-    )
-
-
-def _kind(site: CodeSite) -> SiteKind:
-    if site.role in ("chain", "twin"):
-        return SiteKind.CHAINED
-    return SiteKind.EMULATED if site.emulated else SiteKind.STEPPED
 
 
 def _partly_inlined(functions: Sequence[PlannedFunction]) -> list[str]:

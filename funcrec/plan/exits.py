@@ -3,31 +3,22 @@
 Works on whole selections, since a chain needs to know which callees are recorded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from funcrec.plan.chains import find_chains
+from funcrec.target.columns import I64, Bools
 from funcrec.target.effects import Rule
-from funcrec.target.executable import Executable, Function
-from funcrec.target.exits import ExitReader, FunctionExits, alone
-from funcrec.target.tails import ALWAYS, Return, TailSite
-from funcrec.target.text import CodeSite, code_site
+from funcrec.target.executable import Executable
+from funcrec.target.exits import ExitReader
+from funcrec.target.flow import Flow
+from funcrec.target.ordinary import SITE, Sites
+from funcrec.target.tails import ALWAYS, Rows, Tails
 
-MAX_CHAIN = 14  # frames that one hit may end; the kernel's own bound, bpf/chain.h, lies above
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A function that is going to be recorded.
-
-    Attributes:
-        function: it.
-        sites: entry, RETs and jumps out.
-        keep_returns: its results are wanted, so its RETs stay as they are.
-    """
-
-    function: Function
-    sites: tuple[CodeSite, ...]
-    keep_returns: bool = False
+_TAIL = np.dtype([*SITE.descr, ("row", "<i8"), ("rule", "u1"), ("ret", "<i8")])  # a site that ends calls
+_IN_VAIN = "return; takes over when the sites before it turn out to cost more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,190 +26,222 @@ class Exits:
     """What was chosen.
 
     Attributes:
-        sites: of every candidate, in the order given. Role `chain`: no probe; a callee's exit with that return address
-            (`address`) ends the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either;
-            the entry site before it is also this exit.
+        sites: SITE rows by function. Role `chain`: no probe; a callee's exit with that return address (`address`) ends
+            the function too, `sp_delta` bytes of its frame being in use. Role `twin`: no probe either; the entry site
+            before it is also this exit. Role `spare`: a RET that takes over from sites of role `yielding`.
         callees: entries of the functions with whose exits others end.
         ended_by: entry of a function -> entries of those whose exits end it too.
     """
 
-    sites: list[tuple[CodeSite, ...]]
-    callees: frozenset[int]
+    sites: Sites
+    callees: frozenset[int] = frozenset()
     ended_by: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
-def cheap_exits(executable: Executable, candidates: Sequence[Candidate], allowed: Rule, *, adaptive: bool) -> Exits:
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The functions that are going to be recorded, of the m that `flow` is of.
+
+    Attributes:
+        sites: SITE rows of theirs: entries, RETs, jumps out.
+        compiled: bool, m: made by the Go compiler.
+        keeps: bool, m: its results are wanted, so its RETs stay as they are.
+    """
+
+    flow: Flow
+    sites: Sites
+    compiled: Bools
+    keeps: Bools
+
+    @property
+    def there(self) -> Bools:
+        """Bool, m: is recorded."""
+        return self.having(np.ones(len(self.sites), dtype=np.bool_))
+
+    def having(self, sites: Bools) -> Bools:
+        """Bool, m: has one of some sites."""
+        found = np.zeros(len(self.keeps), dtype=np.bool_)
+        found[self.sites["function"][sites]] = True
+        return found
+
+
+def cheap_exits(executable: Executable, recorded: Recorded, allowed: Rule, *, adaptive: bool) -> Exits:
     """Replace RETs by cheaper sites wherever every return is proven to be seen exactly once.
 
     Args:
         executable: the program.
-        candidates: all functions to be recorded.
+        recorded: what is recorded of it.
         allowed: what may happen between a site and its RET.
         adaptive: sites that turn out to be hit in vain too often can be given up for the RETs, which are spare then.
     """
-    reader = ExitReader(executable, allowed)
-    recorded = frozenset(candidate.function.address for candidate in candidates)
-    exits: dict[int, FunctionExits] = {}
-    for candidate in candidates:
-        found = reader.read(candidate.function)
-        if found is not None:
-            exits[candidate.function.address] = _bounded(found, recorded, adaptive=adaptive)
-    kept = {candidate.function.address for candidate in candidates if candidate.keep_returns}
-    chained = _chains({address: found for address, found in exits.items() if address not in kept}, exits)
-    names = executable.functions.names
-    described = {address: names[int(executable.functions.addresses.searchsorted(address))] for address in exits}
-    sites = [
-        tuple(_sites(candidate, exits.get(candidate.function.address), chained, described, adaptive=adaptive))
-        for candidate in candidates
-    ]
-    ending = {
-        address: tuple(
-            sorted({one.callee for one in found.returns if one.head is not None and one.head.instruction.ip in chained})
-        )
-        for address, found in exits.items()
-    }
-    return Exits(sites, frozenset(callee for callees in ending.values() for callee in callees), ending)
+    flow = recorded.flow
+    known = recorded.there & recorded.compiled & flow.known
+    tails = ExitReader(executable, allowed).read(flow, known)
+    tails = _bounded(flow, tails, flow.code.begins[recorded.there], adaptive=adaptive)
+    cheap = known & ~recorded.keeps & recorded.having(recorded.sites["role"] == "exit")
+    chained = _chained(flow, tails, known, cheap)
+    ending = tails.returns[chained]
+    callees = executable.functions.addresses.searchsorted(ending["callee"])
+    names = [executable.functions.names[index] for index in callees.tolist()]
+    sites = _Choice(recorded, tails, chained, cheap).sites(names, adaptive=adaptive)
+    return Exits(sites, frozenset(ending["callee"].tolist()), _ended_by(flow, ending))
 
 
-def _bounded(found: FunctionExits, recorded: Set[int], *, adaptive: bool) -> FunctionExits:
+def _bounded(flow: Flow, tails: Tails, recorded: I64, *, adaptive: bool) -> Tails:
     """Leave at the RET what would be hit once for every round of a loop that nothing recorded slows down.
 
     A hit that fires no event costs as much as one that does, and a loop may run a million rounds before one return.
     Where sites can yield to the RET later, which those beside a chain cannot, any call in the loop will do.
     """
-
-    def is_idle(site: TailSite, *, strict: bool) -> bool:
-        callees = found.loops.get(site.instruction.ip)
-        return callees is not None and not (callees & recorded if strict else callees)
-
-    def bounded(one: Return) -> Return:
-        strict = not adaptive or one.callee in recorded
-        if not any(is_idle(site, strict=strict) for site in (*one.sites, *one.joins)):
-            return one
-        return alone(one.instruction, "a loop that calls nothing recorded" if strict else "a loop that calls nothing")
-
-    return replace(found, returns=tuple(map(bounded, found.returns))) if found.loops else found
+    strict = np.isin(tails.returns["callee"], recorded) | (not adaptive)
+    jumps = tails.sites[tails.sites["edge"] != ALWAYS]
+    firsts, lasts = flow.loops.around(jumps["row"])
+    slowed = flow.loops.calls(firsts, lasts) & ~strict[jumps["ret"]] | flow.loops.calls(firsts, lasts, recorded)
+    idle = np.zeros(len(tails.returns), dtype=np.bool_)
+    idle[jumps["ret"][(firsts >= 0) & ~slowed]] = True
+    tails = tails.alone(idle & strict, "a loop that calls nothing recorded")
+    return tails.alone(idle & ~strict, "a loop that calls nothing")
 
 
-def _chains(callers: Mapping[int, FunctionExits], callees: Mapping[int, FunctionExits]) -> set[int]:
-    """Return addresses at which a callee's exit ends its caller as well.
+def _chained(flow: Flow, tails: Tails, known: Bools, cheap: Bools) -> Bools:
+    """The returns of functions with cheap exits that a callee's exit tells of."""
+    returns = tails.returns
+    possible: Bools = (returns["callee"] != 0) & cheap[returns["function"]]
+    possible &= np.isin(returns["callee"], flow.code.begins[known & ~flow.leaves])
+    links = returns[possible]
+    backs = flow.code.address[links["head"]]
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    callers = flow.code.begins[links["function"]].tolist()
+    for caller, callee, back in zip(callers, links["callee"].tolist(), backs.tolist(), strict=True):
+        wanted.setdefault(caller, []).append((callee, back))
+    found = find_chains(wanted)
+    possible[possible] = [back in found for back in backs.tolist()]
+    return possible
 
-    A cascade must be finite and short: `return f(n-1)` would end as many frames as the recursion is deep, so a chain
-    that closes a cycle of functions, or makes a cascade of more than MAX_CHAIN frames, is left to a probe.
-    """
-    wanted: dict[int, list[tuple[int, int]]] = {}  # caller -> (callee, return address)
-    for address, found in callers.items():
-        links = [
-            (one.callee, one.head.instruction.ip)
-            for one in found.returns
-            if one.callee and one.head is not None and one.callee in callees and callees[one.callee].returns_only
+
+def _ended_by(flow: Flow, ending: Rows) -> dict[int, tuple[int, ...]]:
+    found: dict[int, set[int]] = {}
+    callers = flow.code.begins[ending["function"]].tolist()
+    for caller, callee in zip(callers, ending["callee"].tolist(), strict=True):
+        found.setdefault(caller, set()).add(callee)
+    return {caller: tuple(sorted(callees)) for caller, callees in found.items()}
+
+
+class _Choice:
+    """The sites of all functions, once it is settled which returns are seen how."""
+
+    def __init__(self, recorded: Recorded, tails: Tails, chained: Bools, cheap: Bools) -> None:
+        self._code, self._recorded = recorded.flow.code, recorded
+        self._returns, self._tail_sites, self._chained = tails.returns, tails.sites, chained
+        self._cheap = cheap
+        is_entry = recorded.sites["role"] == "entry"
+        self._entry = np.full(len(cheap), -1, dtype=np.int64)  # row in the recorded sites
+        self._entry[recorded.sites["function"][is_entry]] = np.flatnonzero(is_entry)
+
+    def sites(self, callees: list[str], *, adaptive: bool) -> Sites:
+        """SITE rows by function; `callees` are the names for the chained returns."""
+        kept = self._kept()
+        seen = self._merged(self._seen())
+        entries = self._recorded.sites[self._entry[seen["function"]]]
+        at_entry = seen["address"] == entries["address"]
+        same = at_entry & (seen["edge"] == entries["edge"]) & (seen["rule"] < Rule.MEMORY)
+        self._make_points(kept, seen["function"][same])
+        twins, seen = seen[at_entry & ~same], seen[~at_entry]
+        twins["role"] = "twin"
+        stay = self._staying()
+        spared = np.zeros(len(self._cheap), dtype=np.bool_)
+        if adaptive:
+            spared[seen["function"][(seen["edge"] != ALWAYS) & ~np.isin(seen["row"], stay)]] = True
+            spared[twins["function"]] = False  # one probe is entry and exit there
+        seen["role"][spared[seen["function"]] & ~np.isin(seen["row"], stay)] = "yielding"
+        returns = self._returns
+        free = spared[returns["function"]] & ~self._chained & ~np.isin(returns["row"], stay)
+        spares = self._rows(returns["row"][free], np.flatnonzero(free), "spare", _IN_VAIN)
+        tails = np.concatenate((self._chains(callees), twins, seen, spares))
+        return self._ordered(np.concatenate((kept, tails[list(SITE.names or ())].astype(SITE))))
+
+    def _kept(self) -> Sites:
+        """What stays of the sites as they were: all but the RETs of functions with cheap exits."""
+        sites = self._recorded.sites
+        is_return = sites["why"] == "return"
+        kept: Sites = sites[~(is_return & self._cheap[sites["function"]])]
+        read = self._recorded.keeps[kept["function"]]
+        is_return = kept["why"] == "return"
+        kept["why"][is_return & read] = "return; results are read there"
+        kept["why"][is_return & ~read] = "return; paths to it are not known"
+        return kept
+
+    def _seen(self) -> Rows:
+        """The probes for each RET, and why there."""
+        returns, tail_sites = self._returns, self._tail_sites
+        mine = self._cheap[returns["function"]]
+        before = tail_sites[mine[tail_sites["ret"]] & (~tail_sites["join"] | self._chained[tail_sites["ret"]])]
+        ends = self._code.address[returns["row"]].tolist()
+        last = [f"last emulated one before the return at {address:#x}" for address in ends]
+        rows = self._rows(before["row"], before["ret"], "exit", np.array(last, dtype=object)[before["ret"]])
+        for name, column in (("edge", "edge"), ("sp_delta", "delta"), ("rule", "rule")):
+            rows[name] = before[column]
+        return np.concatenate((rows, self._heads(np.flatnonzero(mine & (returns["head"] >= 0) & ~self._chained))))
+
+    def _heads(self, which: I64) -> Rows:
+        """The probes for paths without an emulated instruction: at the RET when there are no other paths to it."""
+        returns = self._returns[which]
+        paths = np.bincount(self._tail_sites["ret"][~self._tail_sites["join"]], minlength=len(self._returns))
+        entries = self._recorded.sites["address"][self._entry[returns["function"]]]
+        alone = (paths[which] == 0) & (self._code.address[returns["head"]] != entries)
+        whys = [
+            f"return; its code begins behind {why}" if single else f"head of a return behind {why}"
+            for why, single in zip(returns["why"].tolist(), alone.tolist(), strict=True)
         ]
-        if links:
-            wanted[address] = links
-    chained: set[int] = set()
-    length: dict[int, int] = {}  # frames that end with a frame of the function, at most, itself not counted
-    for address in wanted:
-        _settle(address, wanted, length, chained)
-    return chained
+        where = np.where(alone, returns["row"], returns["head"])
+        rows = self._rows(where, which, "exit", np.array(whys, dtype=object))
+        rows["sp_delta"], rows["rule"] = np.where(alone, 0, returns["delta"]), returns["rule"]
+        return rows
 
+    def _rows(self, rows: I64, returns: I64, role: str, why: object) -> Rows:
+        """_TAIL rows at instructions, one for each; edge and SP offset as for a RET."""
+        code, what = self._code, self._code.code[rows]
+        found = np.zeros(len(rows), _TAIL)
+        found["row"], found["address"], found["ret"] = rows, code.address[rows], returns
+        found["function"] = self._returns["function"][returns]
+        found["role"], found["why"], found["edge"], found["intact"] = role, why, ALWAYS, True
+        found["condition"], found["emulated"] = code.kinds.condition[what], code.kinds.emulated[what]
+        return found
 
-def _settle(start: int, wanted: Mapping[int, list[tuple[int, int]]], length: dict[int, int], chained: set[int]) -> None:
-    """Depth first, callees before callers, without recursion: call chains can be long."""
-    if start in length:
-        return
-    pending = [(start, 0)]  # functions on the way down, and the link of each that is looked at
-    active = {start: 0}  # the longest cascade found for each so far
-    while pending:
-        address, at = pending.pop()
-        links = wanted.get(address, ())
-        if at == len(links):
-            length[address] = active.pop(address)
-            continue
-        callee, back = links[at]
-        if callee not in active and callee not in length:
-            pending += [(address, at), (callee, 0)]
-            active[callee] = 0
-            continue
-        pending.append((address, at + 1))
-        if callee not in active and length[callee] < MAX_CHAIN:  # else a cycle, or too long
-            chained.add(back)
-            active[address] = max(active[address], length[callee] + 1)
+    def _merged(self, rows: Rows) -> Rows:
+        """One row for each instruction: both outcomes of a jump may lead to returns."""
+        order = np.lexsort((rows["ret"], rows["row"]))
+        rows = rows[order]
+        begins = np.flatnonzero(np.append(True, rows["row"][1:] != rows["row"][:-1])[: len(rows)])
+        if len(begins) == len(rows):
+            return rows
+        merged = rows[begins]
+        merged["edge"] = np.bitwise_or.reduceat(rows["edge"], begins)
+        merged["rule"] = np.maximum.reduceat(rows["rule"], begins)
+        return merged
 
+    def _make_points(self, kept: Sites, functions: I64) -> None:
+        """The entry site of some functions is their exit too: a single probe must tell both."""
+        which = (kept["role"] == "entry") & np.isin(kept["function"], functions)
+        kept["role"][which] = "point"
+        kept["why"][which] = kept["why"][which] + "; every call returns straight from here"
 
-def _sites(
-    candidate: Candidate, exits: FunctionExits | None, chained: set[int], names: Mapping[int, str], *, adaptive: bool
-) -> list[CodeSite]:
-    if exits is None or candidate.keep_returns or all(site.role != "exit" for site in candidate.sites):
-        why = "return; results are read there" if candidate.keep_returns else "return; paths to it are not known"
-        return [replace(site, why=why) if site.why == "return" else site for site in candidate.sites]
-    entry = next(site for site in candidate.sites if site.role == "entry")
-    seen: dict[int, tuple[TailSite, str]] = {}
-    others = [site for site in candidate.sites if site.role == "exit" and site.why != "return"]
-    for one in exits.returns:
-        for tail, why in _seen(one, chained, entry):
-            before = seen.get(tail.instruction.ip)
-            if before is not None:  # both outcomes of one jump lead to returns
-                rule = max(tail.rule, before[0].rule)
-                tail, why = TailSite(tail.instruction, tail.edge | before[0].edge, tail.sp_delta, rule), before[1]
-            seen[tail.instruction.ip] = (tail, why)
-    for one in exits.returns:
-        if one.head is not None and _is_chained(one, chained):
-            why = f"the exit of {names[one.callee]} ends it too"
-            others.append(code_site(one.head.instruction, "chain", ALWAYS, one.head.sp_delta, why))
-    merged = _merge_entry(entry, seen.pop(entry.address, None))
-    spares = _spares(exits, chained, [tail for tail, _ in seen.values()]) if adaptive and len(merged) == 1 else []
-    stay = _staying(exits, chained) if spares else seen.keys()
-    for tail, why in seen.values():
-        role = "exit" if tail.instruction.ip in stay else "yielding"
-        others.append(code_site(tail.instruction, role, tail.edge, tail.sp_delta, why))
-    return [*merged, *sorted([*others, *spares], key=lambda site: site.address)]
+    def _staying(self) -> I64:
+        """Instructions that no RET can take over from: those beside a chain, and the RETs."""
+        beside = self._tail_sites["row"][self._chained[self._tail_sites["ret"]]]
+        paths = np.bincount(self._tail_sites["ret"][~self._tail_sites["join"]], minlength=len(self._returns))
+        return np.concatenate((beside, self._returns["row"][(paths == 0) & ~self._chained]))
 
+    def _chains(self, callees: list[str]) -> Rows:
+        which = np.flatnonzero(self._chained)
+        whys = [f"the exit of {name} ends it too" for name in callees]
+        rows = self._rows(self._returns["head"][which], which, "chain", np.array(whys, dtype=object))
+        rows["sp_delta"] = self._returns["delta"][which]
+        return rows
 
-def _spares(exits: FunctionExits, chained: Set[int], seen: Sequence[TailSite]) -> list[CodeSite]:
-    """RETs that can take over from sites that are hit in vain; none where there is no such site."""
-    stay = _staying(exits, chained)
-    if all(site.edge == ALWAYS or site.instruction.ip in stay for site in seen):
-        return []
-    why = "return; takes over when the sites before it turn out to cost more"
-    return [
-        code_site(one.instruction, "spare", ALWAYS, 0, why)
-        for one in exits.returns
-        if one.instruction.ip not in stay and not _is_chained(one, chained)
-    ]
-
-
-def _staying(exits: FunctionExits, chained: Set[int]) -> set[int]:
-    """Sites that no RET can take over from: those beside a chain, and the RETs."""
-    stay = {
-        site.instruction.ip for one in exits.returns if _is_chained(one, chained) for site in (*one.sites, *one.joins)
-    }
-    return stay | {one.instruction.ip for one in exits.returns if not one.sites and not _is_chained(one, chained)}
-
-
-def _is_chained(one: Return, chained: Set[int]) -> bool:
-    return one.head is not None and one.head.instruction.ip in chained
-
-
-def _seen(one: Return, chained: set[int], entry: CodeSite) -> Iterator[tuple[TailSite, str]]:
-    """The probes for one RET, and why there."""
-    yield from ((site, f"last emulated one before the return at {one.instruction.ip:#x}") for site in one.sites)
-    if one.head is None:
-        return
-    if one.head.instruction.ip in chained:
-        yield from ((site, f"last emulated one before the return at {one.instruction.ip:#x}") for site in one.joins)
-        return
-    at_entry = one.head.instruction.ip == entry.address
-    alone = not one.sites and not at_entry
-    where = one.instruction if alone else one.head.instruction
-    tail = TailSite(where, one.head.edge, 0 if alone else one.head.sp_delta, one.head.rule)
-    yield tail, f"return; its code begins behind {one.why}" if alone else f"head of a return behind {one.why}"
-
-
-def _merge_entry(entry: CodeSite, exit_: tuple[TailSite, str] | None) -> list[CodeSite]:
-    """The entry, and the exit at the same address if there is one: a single probe must tell both."""
-    if exit_ is None:
-        return [entry]
-    tail, why = exit_
-    if tail.edge == entry.edge and tail.rule < Rule.MEMORY:
-        return [replace(entry, role="point", why=f"{entry.why}; every call returns straight from here")]
-    return [entry, code_site(tail.instruction, "twin", tail.edge, tail.sp_delta, why)]
+    def _ordered(self, sites: Sites) -> Sites:
+        """By function; where exits were replaced the entry comes first, then its twin, the others by address."""
+        rank = np.full(len(sites), 2)
+        rank[self._cheap[sites["function"]] & ((sites["role"] == "entry") | (sites["role"] == "point"))] = 0
+        rank[sites["role"] == "twin"] = 1
+        return sites[np.lexsort((sites["address"], rank, sites["function"]))]

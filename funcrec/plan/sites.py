@@ -5,6 +5,7 @@ Knows nothing of BPF or of the running system; `funcrec.record` turns a plan int
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
+from typing import NamedTuple
 
 from funcrec.lang.pattern import Pattern
 
@@ -47,9 +48,8 @@ class SiteKind(StrEnum):
     CHAINED = "chained"  # no probe of its own: what another site's hit tells besides
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeSite:
-    """One address to probe.
+class ProbeSite(NamedTuple):
+    """One address to probe; a tuple, since there are hundreds of thousands.
 
     Attributes:
         function: index into `ProbePlan.functions`.
@@ -61,7 +61,6 @@ class ProbeSite:
         condition: x86 condition code 0..15 of a conditional jump, -1 for other instructions.
         sp_delta: bytes to add to SP at the site to get SP at function entry (where it points at the return address).
         kind: emulated, stepped or chained.
-        instruction: disassembly text, for `list -v`.
         why: why this instruction was chosen, for `list -v`.
         arguments_intact: False at an entry or point where registers of arguments may have changed since the entry.
         spare: not armed at first: a RET that takes over when the cheap exits of its function turn out to be dear.
@@ -76,7 +75,6 @@ class ProbeSite:
     condition: int = -1
     sp_delta: int = 0
     kind: SiteKind = SiteKind.STEPPED
-    instruction: str = ""
     why: str = ""
     arguments_intact: bool = True
     spare: bool = False

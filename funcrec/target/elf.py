@@ -158,6 +158,14 @@ class ElfFile:
                 return address - segment.address + segment.offset
         return None
 
+    def offsets_of(self, addresses: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same for many addresses at once, -1 where there is none."""
+        found = np.full(len(addresses), -1, dtype=np.int64)
+        for segment in reversed(self.segments):  # the first that has it counts
+            inside = (addresses >= segment.address) & (addresses < segment.address + segment.file_size)
+            found[inside] = addresses[inside] - segment.address + segment.offset
+        return found
+
     def bytes_at(self, address: int, size: int) -> bytes:
         """Up to `size` bytes of the image at a virtual address; fewer at the end of a segment, b"" outside."""
         for segment in self.segments:

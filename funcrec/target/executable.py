@@ -227,6 +227,10 @@ class Executable:
         """File offset of a virtual address, None outside the file's contents."""
         return self._elf.offset_of(address)
 
+    def offsets_of(self, addresses: I64) -> I64:
+        """The same for many addresses at once, -1 outside."""
+        return self._elf.offsets_of(addresses)
+
     def bytes_at(self, address: int, size: int) -> bytes:
         """Up to `size` bytes of the image at an address, b"" outside."""
         return self._elf.bytes_at(address, size)
@@ -276,6 +280,10 @@ class Executable:
         """Bytes between SP at `pc` and SP at the function's entry (pcsp), -1 outside the Go code."""
         index = self._table.find(pc)
         return -1 if index is None else self._table.frame_size(index, pc - int(self._table.entries[index]))
+
+    def frame_sizes(self, pcs: I64) -> I64:
+        """The same for many addresses at once."""
+        return self._table.frame_sizes(pcs)
 
     @cached_property
     def inlined_only(self) -> list[str]:

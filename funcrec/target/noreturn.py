@@ -5,6 +5,7 @@ code of compiled functions, never of assembly: mcall has no RET and yet its call
 """
 
 import re
+from collections.abc import Iterable
 
 from iced_x86 import Code, Decoder, FlowControl, Instruction
 
@@ -19,12 +20,18 @@ _MAX_NESTING = 8
 
 
 class NeverReturns:
-    """Answers, once for each function."""
+    """Answers, once for each function.
 
-    def __init__(self, executable: Executable) -> None:
+    Args:
+        executable: the program.
+        returning: entries of functions that are known to have a RET: that they may return is always safe to believe.
+    """
+
+    def __init__(self, executable: Executable, returning: Iterable[int] = ()) -> None:
         self._executable = executable
         functions = executable.functions
-        self._known: dict[int, bool] = {
+        self._known = dict.fromkeys(returning, False)
+        self._known |= {
             int(functions.addresses[index]): True
             for index, name in enumerate(functions.symbols)
             if name.startswith("runtime.") and _BASE.fullmatch(name)

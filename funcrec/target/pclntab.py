@@ -24,6 +24,7 @@ _NAME, _DEFERRETURN, _PCSP, _PCFILE, _PCLN, _NPCDATA, _CU, _START_LINE = 1, 3, 4
 _PCDATA_INLINE, _FUNCDATA_INLINE = 2, 3
 _NONE = 0xFFFFFFFF
 _MAX_TREE = 1 << 14
+_FEW = 32  # tables that are not worth a step in common
 
 FLAG_ASSEMBLY = 4
 
@@ -149,6 +150,22 @@ class PclnTable:
         """Bytes between SP at `offset` and SP at entry (pcsp)."""
         return self._value(int(self._words[self._records[index] + _PCSP]), offset)
 
+    def frame_sizes(self, pcs: I64) -> I64:
+        """The same for many addresses at once; -1 outside the Go text."""
+        functions = np.searchsorted(self.entries, pcs, side="right") - 1
+        inside = (functions >= 0) & (pcs < self.ends[np.maximum(functions, 0)])
+        functions = functions[inside]
+        offsets = pcs[inside] - self.entries[functions]
+        # Functions share their tables: each is decoded once, and all lie in one ascending column.
+        tables, which = np.unique(self._column(_PCSP)[functions], return_inverse=True)
+        keys, values = self._pc_columns(tables)
+        wanted = (which.astype(np.int64) << 32) + offsets
+        at = np.minimum(np.searchsorted(keys, wanted, side="right"), len(keys) - 1)
+        found = np.full(len(pcs), -1, dtype=np.int64)
+        if len(keys):
+            found[inside] = np.where(keys[at] >> 32 == which, values[at], -1)
+        return found
+
     def position(self, index: int, offset: int) -> tuple[str, int]:
         """Innermost source file and line at an offset; ("", 0) where there is none."""
         record = int(self._records[index])
@@ -156,6 +173,7 @@ class PclnTable:
         line = self._value(int(self._words[record + _PCLN]), offset)
         return (self._file(int(self._words[record + _CU]) + file), max(line, 0)) if file >= 0 else ("", 0)
 
+    @lru_cache(maxsize=1 << 17)  # noqa: B019  one table per executable; selection and plan both ask
     def declaration(self, index: int) -> tuple[str, int]:
         """File and line of the `func` keyword; before Go 1.20 the line of the first instruction."""
         offset = self._outermost(index, 0)
@@ -262,6 +280,55 @@ class PclnTable:
             return self._pc_table(table).at(offset)
         # Declarations of thousands of functions are asked for, and need the first value only.
         return -1 + _zigzag(_uvarint(self._data, self._pc_at + table)[0]) if table else -1
+
+    def _pc_columns(self, tables: U32) -> tuple[I64, I64]:
+        """Many PC tables, decoded in step.
+
+        Returns:
+            (keys, values), ascending: position of the table << 32 | end, and the value up to there.
+        """
+        lanes = np.flatnonzero(tables)
+        at = self._pc_at + tables[lanes].astype(np.int64)
+        value, pc = np.full(len(lanes), -1, dtype=np.int64), np.zeros(len(lanes), dtype=np.int64)
+        keys, values = [], []
+        begun = False
+        while len(lanes) > _FEW:
+            delta, at = self._uvarints(at)
+            more = (at < len(self._data)) & ((delta != 0) | (not begun))
+            lanes, at, delta = lanes[more], at[more], delta[more]
+            step, at = self._uvarints(at)
+            value = value[more] + np.where(delta & 1, -((delta + 1) >> 1), delta >> 1)
+            pc = pc[more] + step * self._quantum
+            keys.append(lanes << 32 | np.minimum(pc, (1 << 32) - 1))
+            values.append(value)
+            begun = True
+        for lane in lanes.tolist():  # long ones; what is there already of them comes once more, and is the same
+            table = self._pc_table(int(tables[lane]))
+            keys.append(np.array(table.ends, dtype=np.int64) + (lane << 32))
+            values.append(np.array(table.values, dtype=np.int64))
+        all_keys = np.concatenate(keys) if keys else np.zeros(0, dtype=np.int64)
+        order = np.argsort(all_keys, kind="stable")
+        return all_keys[order], np.concatenate(values)[order] if values else all_keys
+
+    def _uvarints(self, at: I64) -> tuple[I64, I64]:
+        """Unsigned varints of at most five bytes at many positions, and the positions behind them."""
+        data = self._bytes
+        value = np.zeros(len(at), dtype=np.int64)
+        more = np.arange(len(at))
+        at = at.copy()
+        for shift in range(0, 35, 7):
+            more = more[at[more] < len(data)]
+            byte = data[at[more]].astype(np.int64)
+            value[more] |= (byte & 0x7F) << shift
+            at[more] += 1
+            more = more[byte >= 0x80]
+            if not len(more):
+                break
+        return value, at
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self._data, dtype=np.uint8)
 
     @lru_cache(maxsize=1 << 12)  # noqa: B019
     def _pc_table(self, table: int) -> PcTable:

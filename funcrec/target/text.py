@@ -175,6 +175,11 @@ def choose_sites(
     return FunctionCode(tuple(sites))
 
 
+def disassembly(code: bytes, address: int) -> str:
+    """The first instruction of some bytes as text."""
+    return _FORMATTER.format(Decoder(64, code, ip=address).decode())
+
+
 def calls_of(code: bytes, address: int, callees: set[int], context: CodeContext) -> tuple[CodeSite, ...]:
     """Sites at the direct calls and tail jumps of any of `callees` (entry addresses)."""
     flow = read_flow(code, address, context)

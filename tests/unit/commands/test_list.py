@@ -32,6 +32,7 @@ def test_verbose_text_says_why_exits_are_where_they_are(shapes: Executable) -> N
     printed = funcrec("list", "-v", "-u", "main.*", shapes.path).stdout
     assert "last emulated one before the return at 0x" in printed
     assert "every call returns straight from here" in printed
+    assert any(line.split()[1:3] == ["spare", "stepped"] for line in printed.splitlines() if "takes over when" in line)
     assert "ends it too" in printed
     assert "return; its code begins behind a" in printed
 

@@ -9,6 +9,7 @@ from funcrec.plan.builder import build_plan
 from funcrec.plan.cost import estimate_cost
 from funcrec.plan.listing import function_rows, skipped_rows
 from funcrec.plan.sites import Edge, ProbePlan, Role, SiteKind
+from funcrec.target.code import CodeReader
 from funcrec.target.executable import Executable
 from tests.toolchain import DEFAULT, VERSIONS
 
@@ -45,7 +46,8 @@ def test_the_runtime_is_watched_for_the_truth_of_states(version: str, build_shap
     hidden = [function.name for function in plan.functions if function.hidden]
     assert hidden == ["runtime.recovery", "runtime.goexit1", "runtime.fatalpanic", "runtime.main"]
     (recovery,) = [site for site in plan.sites if site.role == Role.RECOVERY]
-    assert recovery.instruction.startswith("call")
+    executable = Executable.open(str(build_shapes(version)))
+    assert CodeReader(executable).instruction_at(recovery.address).startswith("call")
     assert recovery.kind == SiteKind.EMULATED
     for role in (Role.GOEXIT, Role.START):
         (site,) = [site for site in plan.sites if site.role == role]
@@ -111,7 +113,7 @@ def test_another_processor_is_an_error(build_shapes: Callable[..., Path]) -> Non
 
 def test_rows_of_a_listing(shapes: Executable) -> None:
     plan = build_plan(shapes, ["main.*"], ["main.main"])
-    rows = {row["name"]: row for row in function_rows(plan)}
+    rows = {row["name"]: row for row in function_rows(plan, CodeReader(shapes).instruction_at)}
     assert "runtime.recovery" not in rows
     assert (rows["main.outer"]["entry"], rows["main.outer"]["exit"]) == ("emulated", "stepped")
     assert (rows["main.add"]["entry"], rows["main.add"]["exit"]) == ("stepped", "entry")

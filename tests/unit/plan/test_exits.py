@@ -3,7 +3,7 @@
 import pytest
 
 from funcrec.plan.builder import build_plan
-from funcrec.plan.exits import MAX_CHAIN
+from funcrec.plan.chains import MAX_CHAIN
 from funcrec.plan.sites import ExitMode, ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.target.executable import Executable
 from tests.toolchain import PROGRAMS, go_build

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from funcrec.target.code import CodeReader
 from funcrec.target.executable import Executable
+from funcrec.target.ordinary import site_row
 from funcrec.target.text import CodeSite
 from tests.toolchain import DEFAULT, VERSIONS, go_tool
 
@@ -62,12 +64,17 @@ def test_every_function_of_a_large_program(version: str, program: str) -> None:
     path = tool if program == "go" else tool.parent.parent / "pkg" / "tool" / "linux_amd64" / program
     executable = Executable.open(str(path))
     reader = CodeReader(executable)
+    nothing = np.zeros(len(executable.functions), dtype=np.bool_)
+    together = reader.many(executable.functions, nothing, nothing)
+    rows = iter(together.sites.tolist())
     roles: Counter[str] = Counter()
     emulated = 0
     refused = []
     seen: set[int] = set()
     for function in executable.functions:
         code = reader.sites(function)
+        assert together.reasons.get(function.index, "") == code.reason
+        assert [next(rows) for _ in code.sites] == [site_row(function.index, site) for site in code.sites]
         if code.reason:
             refused.append((function, code.reason))
             continue

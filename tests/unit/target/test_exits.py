@@ -1,34 +1,50 @@
 """Paths to RETs: hand-made machine code, then every function of a real program against the unwinder's own table."""
 
+import numpy as np
 import pytest
 from iced_x86 import Decoder
 
-from funcrec.target.body import Body, read_body
+from funcrec.target.columns import Instructions
 from funcrec.target.effects import Effect, Rule, effect_of
-from funcrec.target.tails import ALWAYS, FALLTHROUGH, TAKEN, Callees, Return, TailReader
+from funcrec.target.flow import Flow, read_flow
+from funcrec.target.tails import ALWAYS, FALLTHROUGH, TAKEN, Callees, Rows, Tails, read_tails
 
 BASE = 0x1000
 BARRIER, PANICS, CALLEE = 0x100, 0x200, 0x300
 
 
-def body(text: str, *, words: dict[int, list[int]] | None = None, deferreturn: int = 0) -> tuple[Body, bytes]:
-    code = bytes.fromhex(text.replace("|", ""))
-    found = read_body(code, BASE, deferreturn, lambda address, count: (words or {}).get(address, [])[:count])
-    assert found is not None
-    return found, code
+def flow(text: str, *, words: dict[int, list[int]] | None = None, deferreturn: int = 0) -> Flow:
+    code = Instructions([BASE], [bytes.fromhex(text.replace("|", ""))])
+    return read_flow(code, [deferreturn], lambda address, count: (words or {}).get(address, [])[:count])
 
 
-def paths(text: str, which: int = -1, allowed: Rule = Rule.MEMORY, **options: object) -> Return:
-    found, code = body(text, **options)  # type: ignore[arg-type]
-    callees = Callees(
-        never_return=lambda address: address == PANICS, keeps_registers=lambda address: address == BARRIER
-    )
-    return TailReader(callees, allowed).read(found, code, found.returns[which])
+class Paths:
+    """The paths to one RET."""
+
+    def __init__(self, tails: Tails, which: int) -> None:
+        self.end: Rows = tails.returns[which]
+        self._sites = tails.sites[tails.sites["ret"] == which % len(tails.returns)]
+
+    @property
+    def head(self) -> tuple[int, int] | None:
+        """Row and SP offset."""
+        row = int(self.end["head"])
+        return None if row < 0 else (row, int(self.end["delta"]))
+
+    def sites(self, *, join: bool = False) -> list[tuple[int, int, int]]:
+        """(row, edge, sp_delta) of the sites; `join`: those beside a chain."""
+        found = self._sites[self._sites["join"] == join]
+        return sorted(zip(found["row"].tolist(), found["edge"].tolist(), found["delta"].tolist(), strict=True))
+
+    def rules(self) -> set[int]:
+        return set(self._sites["rule"].tolist())
 
 
-def sites(found: Return) -> list[tuple[int, int, int]]:
-    """(offset, edge, sp_delta) of the sites."""
-    return sorted((site.instruction.ip - BASE, site.edge, site.sp_delta) for site in found.sites)
+def paths(text: str, which: int = -1, allowed: Rule = Rule.MEMORY, **options: object) -> Paths:
+    found = flow(text, **options)  # type: ignore[arg-type]
+    assert found.known.all()
+    callees = Callees(never_return=lambda address: address == PANICS, barriers=np.array([BARRIER]))
+    return Paths(read_tails(found, found.known, callees, allowed), which)
 
 
 def call(at: int, target: int) -> str:
@@ -39,20 +55,20 @@ def test_both_edges_of_a_jump() -> None:
     # 0 test al, al | 2 je 6 | 4 xor eax, eax... | 6 ret
     found = paths("84c0|7402|31c0|c3")
     assert found.head is None
-    assert sites(found) == [(2, FALLTHROUGH, 0), (2, TAKEN, 0)]
+    assert found.sites() == [(1, FALLTHROUGH, 0), (1, TAKEN, 0)]
 
 
 def test_push_and_pop_of_the_frame_pointer() -> None:
     # 0 push rbp | 1 mov rbp, rsp | 4 mov eax, 1 | 9 pop rbp | 10 ret
     found = paths("55|4889e5|b801000000|5d|c3")
     assert found.head is None
-    assert sites(found) == [(0, ALWAYS, 0)]
+    assert found.sites() == [(0, ALWAYS, 0)]
 
 
 def test_frames_are_added_up() -> None:
     # 0 test al, al | 2 jne 6 | 4 nop nop | 6 add rsp, 0x18 | 10 pop rbp | 11 ret
     found = paths("84c0|7502|9090|4883c418|5d|c3")
-    assert sites(found) == [(2, TAKEN, 0x20), (5, ALWAYS, 0x20)]
+    assert found.sites() == [(1, TAKEN, 0x20), (3, ALWAYS, 0x20)]
 
 
 @pytest.mark.parametrize(
@@ -67,40 +83,39 @@ def test_frames_are_added_up() -> None:
 )
 def test_heads(text: str, why: str) -> None:
     found = paths(text)
-    assert (found.sites, found.why) == ((), why)
+    assert (found.sites(), found.end["why"]) == ([], why)
     assert found.head is not None
 
 
 def test_a_direct_call_may_become_a_chain() -> None:
     # 0 je 7 | 2 call CALLEE | 7 pop rbp | 8 ret
     found = paths("7405|" + call(2, CALLEE) + "|5d|c3")
-    assert found.callee == CALLEE
-    assert found.head is not None
-    assert (found.head.instruction.ip, found.head.sp_delta) == (BASE + 7, 8)
-    assert [(site.instruction.ip, site.edge) for site in found.joins] == [(BASE, TAKEN)]
+    assert found.end["callee"] == CALLEE
+    assert found.head == (2, 8)
+    assert found.sites(join=True) == [(0, TAKEN, 8)]
 
 
 def test_nothing_comes_out_of_a_call_that_never_returns() -> None:
     # 0 je 7 | 2 call PANICS | 7 ret
     found = paths("7405|" + call(2, PANICS) + "|c3")
     assert found.head is None
-    assert sites(found) == [(0, TAKEN, 0)]
+    assert found.sites() == [(0, TAKEN, 0)]
 
 
 def test_a_write_barrier_is_a_site() -> None:
     found = paths("90|" + call(1, BARRIER) + "|498903|c3")
     assert found.head is None
-    assert sites(found) == [(1, ALWAYS, 0)]
+    assert found.sites() == [(1, ALWAYS, 0)]
 
 
 def test_what_may_fault_depends_on_the_rule() -> None:
     text = "90|488b00|c3"  # nop | mov rax, [rax] | ret
-    assert sites(paths(text)) == [(0, ALWAYS, 0)]
-    assert paths(text).sites[0].rule is Rule.MEMORY
-    assert paths(text, allowed=Rule.FRAME).why == "an access that may fault"
+    assert paths(text).sites() == [(0, ALWAYS, 0)]
+    assert paths(text).rules() == {Rule.MEMORY}
+    assert paths(text, allowed=Rule.FRAME).end["why"] == "an access that may fault"
     frame = "90|488b442408|c3"  # mov rax, [rsp+8]
-    assert paths(frame, allowed=Rule.FRAME).sites[0].rule is Rule.FRAME
-    assert paths(frame, allowed=Rule.REGISTERS).sites == ()
+    assert paths(frame, allowed=Rule.FRAME).rules() == {Rule.FRAME}
+    assert paths(frame, allowed=Rule.REGISTERS).sites() == []
 
 
 def test_switch_cases_are_heads() -> None:
@@ -109,20 +124,49 @@ def test_switch_cases_are_heads() -> None:
     text = "488d0d00010000|ff24c1|c3|b001|c3"
     options = {"words": {table: [BASE + 10, BASE + 11, 0]}}
     for which in (0, 1):
-        assert paths(text, which, **options).why == "a switch"  # type: ignore[arg-type]
-    assert read_body(bytes.fromhex(text.replace("|", "")), BASE, 0, lambda address, count: []) is None
+        assert paths(text, which, **options).end["why"] == "a switch"
+    assert not flow(text).known.any(), "a jump to who knows where"
+    assert flow(text).leaves.all()
 
 
 def test_the_way_out_of_a_panic_is_a_head() -> None:
-    assert paths("90|31c0|c3", deferreturn=1).why == "a switch"
+    assert paths("90|31c0|c3", deferreturn=1).end["why"] == "a switch"
 
 
 def test_jumps_into_instructions_are_refused() -> None:
-    assert read_body(bytes.fromhex("7401b80000000031c0c3"), BASE, 0, lambda address, count: []) is None
+    assert not flow("7401b80000000031c0c3").known.any()
+
+
+def test_several_functions_do_not_mix() -> None:
+    # A jump of the second leads to where the first has an instruction; and what decodes badly concerns nobody else.
+    codes = ["84c0|7402|31c0|c3", "eb|ee|31c0|c3", "06", "90|c3"]
+    code = Instructions(
+        [BASE, BASE + 16, BASE + 32, BASE + 48], [bytes.fromhex(text.replace("|", "")) for text in codes]
+    )
+    found = read_flow(code, [0] * 4, lambda address, count: [])
+    assert found.decodes.tolist() == [True, True, False, True]
+    assert found.known.tolist() == [True, True, False, True]
+    assert found.leaves.tolist() == [False, True, False, False]
+    tails = read_tails(found, found.known, Callees(lambda address: False, np.zeros(0, np.int64)), Rule.MEMORY)
+    assert tails.returns["function"].tolist() == [0, 1, 3]
+    assert Paths(tails, 0).sites() == [(1, FALLTHROUGH, 0), (1, TAKEN, 0)]
+    assert Paths(tails, 1).end["why"] == "nobody known"
+    assert Paths(tails, 2).sites() == [(8, ALWAYS, 0)]
+
+
+def test_the_innermost_loop() -> None:
+    # 0 nop | 1 nop | 2 call rax | 4 jne 1 | 6 je 0... the jump to the entry is no loop | 8 jne 6 | 10 ret
+    found = flow("90|90|ffd0|75fb|74f8|75fc|c3")
+    firsts, lasts = found.loops.around(np.array([0, 2, 3, 4, 5, 6]))
+    assert firsts.tolist() == [-1, 1, 1, 4, 4, -1]
+    assert lasts.tolist() == [-1, 3, 3, 5, 5, -1]
+    assert found.loops.calls(firsts, lasts)[1:3].all()
+    assert not found.loops.calls(firsts[3:5], lasts[3:5]).any()
+    assert not found.loops.calls(firsts[1:3], lasts[1:3], np.array([CALLEE])).any()
 
 
 def test_code_that_nobody_reaches_has_a_head() -> None:
-    assert paths("c3|31c0|c3").why == "nobody known"
+    assert paths("c3|31c0|c3").end["why"] == "nobody known"
 
 
 @pytest.mark.parametrize(
