@@ -86,8 +86,7 @@ class _Program:
             lines += self._statement(depth=0)
         lines += self._return()
         body = "\n\t".join(lines)
-        directive = "" if self._random.random() < 0.1 else "//go:noinline\n"
-        return f"{directive}func f{number}(x int, l *log) (y int) {{\n\t{body}\n}}\n"
+        return f"//go:noinline\nfunc f{number}(x int, l *log) (y int) {{\n\t{body}\n}}\n"
 
     def _return(self) -> list[str]:
         end = [f"l.Ends[{self._number}]++"] if self._ends else []
