@@ -13,8 +13,10 @@ from funcrec.errors import UsageError
 from funcrec.lang.path import Path, parse_path
 from funcrec.lang.steps import Step, resolve
 from funcrec.report.calls import Calls
+from funcrec.report.capturememory import Captures
 from funcrec.report.capturevectors import Batch, Found, VectorDecoder
 from funcrec.report.columns import Kind, Part, ValueColumn
+from funcrec.report.valuejson import JsonRenderer, compact
 from funcrec.report.valuetext import format_value, format_values
 from funcrec.trace.valueplans import CapturePlan, ValueLayout
 from funcrec.trace.values import Decoder
@@ -22,7 +24,7 @@ from funcrec.trace.values import Decoder
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
-__all__ = ["call_values", "format_value", "format_values", "has_values", "value_column", "value_names"]
+__all__ = ["call_values", "format_value", "format_values", "has_values", "value_column", "value_names", "value_texts"]
 
 Json = Any
 Values = tuple[dict[str, Json], dict[str, Json]]
@@ -62,6 +64,20 @@ def call_values(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> list[Values
     for at, (first, last) in enumerate(zip(entry.tolist(), exit_.tolist(), strict=True)):
         out[at] = (decoded.get(first, nothing)[0], decoded.get(last, nothing)[1])
     return out
+
+
+def value_texts(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> tuple[list[str], list[str]]:
+    """Return what `call_values` does as JSON text on one line, many times faster: arguments and results of each row.
+
+    Raises:
+        TraceError: the tables of values are damaged.
+    """
+    if not has_values(trace):
+        return ["{}"] * len(rows), ["{}"] * len(rows)
+    store = _store(trace)
+    sides = (calls.entry_event[rows], False), (calls.exit_event[rows], True)
+    arguments, results = (store.texts(events.astype(np.int64), result=result) for events, result in sides)
+    return arguments, results
 
 
 def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
@@ -174,13 +190,14 @@ def _row_of_event(calls: Calls, events: int, *, result: bool) -> NDArray[np.int6
 
 @dataclass(frozen=True, slots=True)
 class _BlockCaptures:
-    """Captures of one block: event number, plan, and where the blob lies in `words` (byte offsets)."""
+    """Captures of one block: event number, plan, and where the blob lies in `data` and `words` (byte offsets)."""
 
     event: NDArray[np.int64]
     plan: NDArray[np.int64]
     site: NDArray[np.uint32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
+    data: bytes
     words: NDArray[np.uint64]
 
 
@@ -191,6 +208,7 @@ class _Store:
         reader = trace.reader
         self._reader = reader
         self.decoder = Decoder(reader.types, reader.plans, {each.address: each.name for each in reader.code})
+        self._renderer = JsonRenderer(self.decoder)
         blocks = list(reader.blocks)
         self._first = np.array([block.first_event for block in blocks], dtype=np.int64)
         self.events = int(blocks[-1].first_event + blocks[-1].n) if blocks else 0
@@ -199,6 +217,7 @@ class _Store:
             if site < len(self._plan_of_site):
                 self._plan_of_site[site] = plan
         self._block = lru_cache(maxsize=4)(self._read)
+        self._plans = lru_cache(maxsize=4)(self._plans_of)
 
     def blocks(self) -> Iterator[_BlockCaptures]:
         """All blocks that have captures."""
@@ -224,7 +243,7 @@ class _Store:
         words.view(np.uint8)[: len(data)] = data
         sites = site[event]
         plan = self._plan_of_site[np.minimum(sites, len(self._plan_of_site) - 1)]
-        return _BlockCaptures(event + self._first[number], plan, sites, start, length, words)
+        return _BlockCaptures(event + self._first[number], plan, sites, start, length, values.data, words)
 
     def decode(self, events: NDArray[np.int64]) -> dict[int, Values]:
         """Values of the captures of some events (ascending numbers); lost ones say so."""
@@ -242,6 +261,48 @@ class _Store:
                     out[int(captures.event[i])] = self.decoder.decode(int(captures.site[i]), blob)
             self._fill_lost(number, mine, out)
         return out
+
+    def texts(self, events: NDArray[np.int64], *, result: bool) -> list[str]:
+        """JSON of one side of the captures of some events; `{}` for -1 and where nothing was to be recorded."""
+        texts = ["{}"] * len(events)
+        block_of = np.where(events >= 0, np.searchsorted(self._first, events, side="right") - 1, -1)
+        for number in np.unique(block_of[block_of >= 0]).tolist():
+            mine = np.flatnonzero(block_of == number)
+            for at, found in self._block_texts(number, events[mine], result):
+                for position, text in zip(mine[at].tolist(), found, strict=True):
+                    texts[position] = text
+        return texts
+
+    def _plans_of(self, number: int) -> NDArray[np.int64]:
+        """The plan of each event of a block, -1 none."""
+        site = self._reader.events(number).site
+        plans: NDArray[np.int64] = self._plan_of_site[np.minimum(site, len(self._plan_of_site) - 1)]
+        return plans
+
+    def _block_texts(
+        self, number: int, events: NDArray[np.int64], result: bool
+    ) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+        """Texts of events of one block, by plan: which of the events, and theirs."""
+        plans = self._plans(number)
+        local = events - self._first[number]
+        plan = np.where(local < len(plans), plans[np.minimum(local, len(plans) - 1)], -1)
+        captures = self._block(number)
+        capture = np.full(len(events), -1)
+        if captures is not None and len(captures.event):
+            order = np.argsort(captures.event, kind="stable")
+            last = np.searchsorted(captures.event[order], events, side="right") - 1
+            candidate = order[np.maximum(last, 0)]
+            capture = np.where((last >= 0) & (captures.event[candidate] == events), candidate, -1)
+        for each in np.unique(plan[plan >= 0]).tolist():
+            layout = self.decoder.plans[each]
+            at = np.flatnonzero((plan == each) & (capture >= 0))
+            if captures is not None and len(at):
+                chosen = capture[at]
+                batch = Captures(layout, captures.data, captures.words, captures.start[chosen], captures.length[chosen])
+                yield at, self._renderer.render(batch, result=result)
+            at = np.flatnonzero((plan == each) & (capture < 0))
+            names = [value.name for value in layout.values if value.result == result]
+            yield at, [compact(dict.fromkeys(names, _LOST))] * len(at)
 
     def _fill_lost(self, number: int, events: NDArray[np.int64], out: dict[int, Values]) -> None:
         site = self._reader.events(number).site

@@ -12,7 +12,7 @@ CAPTURE_STACK = 2  # the stack could not be read
 STATUS_MASK = 0xFFF
 _SEGMENT = struct.Struct("<QII")
 _WORD = struct.Struct("<Q")
-_UNREADABLE = 1
+UNREADABLE = 1  # status of a piece
 
 
 class UnreadError(Exception):
@@ -55,7 +55,7 @@ class Memory:
             at += _SEGMENT.size
             length = min(length, len(blob) - at)
             known = self._segments.get(address)
-            size = -1 if status == _UNREADABLE else length
+            size = -1 if status == UNREADABLE else length
             if known is None or size > known[1]:
                 self._segments[address] = (at, size)
             at += (length + 7) & ~7

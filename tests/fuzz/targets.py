@@ -43,7 +43,7 @@ class Target:
     def run(self, path: str, sink: Any = None) -> bytes:
         """Return what it writes to standard output, or give it to `sink`; exceptions come as they are."""
         function, defaults = _command(self.command)
-        files: dict[str, Any] = {"base": path, "new": path} if self.command == "diff" else {"files": [path]}
+        files: dict[str, Any] = {"files": [path, path] if self.command == "diff" else [path]}
         if self.command == "sql":
             files = {"words": [path, self.options["query"]]}
         options = {name: value for name, value in self.options.items() if name != "query"}

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcrec.report.arguments import call_values, value_column
+from funcrec.report.arguments import call_values, value_column, value_texts
+from funcrec.report.calls import Calls
 from funcrec.report.columns import Kind
 from funcrec.report.recording import Trace
+from funcrec.report.valuejson import compact
 from tests.conftest import FUNCREC, LIMIT_S, funcrec
 from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build
 
@@ -40,13 +42,23 @@ def every_function() -> list[str]:
     return options
 
 
+def checked_values(trace: Trace, calls: Calls) -> list[Pair]:
+    """Values of all calls, decoded one by one, after a look at whether decoding many at once says the same."""
+    rows = np.arange(len(calls))
+    pairs = call_values(trace, calls, rows)
+    arguments, results = value_texts(trace, calls, rows)
+    assert arguments == [compact(pair[0]) for pair in pairs]
+    assert results == [compact(pair[1]) for pair in pairs]
+    return pairs
+
+
 def values_by_function(path: Path) -> dict[str, list[Pair]]:
     """Values of all calls by function, in order of start."""
     trace = Trace(path)
     calls = trace.table()
     assert trace.lost_values == 0
     found = defaultdict(list)
-    for function, pair in zip(calls.function, call_values(trace, calls, np.arange(len(calls))), strict=True):
+    for function, pair in zip(calls.function, checked_values(trace, calls), strict=True):
         found[trace.functions[function].name].append(pair)
     return found
 
@@ -169,7 +181,7 @@ def test_columns_agree_with_single_values(tmp_path: Path) -> None:
     record(binary, path, *every_function())
     trace = Trace(path)
     calls = trace.table()
-    pairs = call_values(trace, calls, np.arange(len(calls)))
+    pairs = checked_values(trace, calls)
     names = [trace.functions[number].name for number in calls.function]
     text = value_column(trace, calls, "arg.s").parts[Kind.TEXT]
     number = value_column(trace, calls, "e").parts[Kind.NUMBER]
@@ -272,7 +284,7 @@ def test_lost_values_are_counted_call_by_call(tmp_path: Path) -> None:
     trace = Trace(path)
     calls = trace.table()
     lost = set()
-    pairs = call_values(trace, calls, np.arange(len(calls)))
+    pairs = checked_values(trace, calls)
     for entry, end, pair in zip(calls.entry_event.tolist(), calls.exit_event.tolist(), pairs, strict=True):
         lost |= {event for event, side in ((entry, pair[0]), (end, pair[1])) if {"$error": "lost"} in side.values()}
     assert trace.lost_values == info["lost_values"] >= len(lost) > 0

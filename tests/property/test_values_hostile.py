@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.errors import TraceError
+from funcrec.report.capturememory import Captures
 from funcrec.report.capturevectors import Batch, VectorDecoder
 from funcrec.report.columns import Kind
+from funcrec.report.valuejson import JsonRenderer, compact
 from funcrec.trace.values import Decoder
 
 ADDRESSES = (0, 1, 8, 0x1000, 0x1008, 0x1010, 0x2000, 1 << 63, (1 << 64) - 8)
@@ -48,6 +50,18 @@ def type_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @st.composite
+def tame_blobs(draw: st.DrawFn) -> bytes:
+    """Pieces that could be read, at addresses that are pointed to."""
+    word = st.sampled_from([*ADDRESSES, 0, 1, 3, 0x1000, 0x1008, 0x2000])
+    data = struct.pack("<4Q", draw(st.sampled_from([0, 0, 0x1000])), *draw(st.lists(word, min_size=3, max_size=3)))
+    for address in draw(st.lists(st.sampled_from(ADDRESSES[3:7]), max_size=5)):
+        content = struct.pack("<6Q", *draw(st.lists(word, min_size=6, max_size=6)))[: draw(st.sampled_from([48, 5]))]
+        data += struct.pack("<QII", address, len(content), draw(st.sampled_from([0] * 20 + [1])))
+        data += content + bytes(-len(content) % 8)
+    return data
+
+
+@st.composite
 def blobs(draw: st.DrawFn) -> bytes:
     data = struct.pack("<4Q", draw(st.sampled_from([0, 1, 2, 0x1000])), *draw(st.lists(words, min_size=3, max_size=3)))
     for _ in range(draw(st.integers(0, 6))):
@@ -80,6 +94,29 @@ def test_any_bytes_give_json(rows: list[dict[str, Any]], blob: bytes, data: st.D
     for found in vectors.evaluate(decoder.plans[0].values[0]):
         if len(found.at) and rows[number]["kind"] in ("int", "uint") and found.kind is Kind.NUMBER:
             assert int(found.values[0]) == single
+
+
+@settings(max_examples=500, deadline=None)
+@given(type_rows(), st.lists(tame_blobs() | blobs(), min_size=1, max_size=6), st.data())
+def test_many_at_once_are_rendered_as_each_alone(
+    rows: list[dict[str, Any]], captured: list[bytes], data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(0, len(rows) - 1))
+    pieces = [[8 * i, 8, data.draw(st.sampled_from([8 + 8 * i] * 4 + [-1]))] for i in range(3)]
+    value = {"name": 'v"%s', "result": data.draw(st.booleans()), "type": number, "pieces": pieces}
+    caps = {"elements": data.draw(st.integers(0, 5)), "depth": data.draw(st.integers(0, 5))}
+    plan = {"sites": [0], "area": 32, "stack": data.draw(st.sampled_from([16, 32])), "values": [value], **caps}
+    try:
+        decoder = Decoder(rows, [plan], {0x1000: "main.f"})
+    except TraceError:
+        return
+    padded = [blob + bytes(-len(blob) % 8) for blob in captured]
+    whole = b"".join(padded)
+    length = np.array([len(blob) for blob in captured])
+    start = np.cumsum([0, *map(len, padded[:-1])])
+    batch = Captures(decoder.plans[0], whole, np.frombuffer(whole + bytes(16), dtype=np.uint64), start, length)
+    texts = JsonRenderer(decoder).render(batch, result=value["result"])
+    assert texts == [compact(decoder.decode(0, blob)[value["result"]]) for blob in captured]
 
 
 @settings(max_examples=300, deadline=None)

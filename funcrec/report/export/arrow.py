@@ -3,7 +3,6 @@
 pandas, polars and DuckDB take these as they are; Parquet adds what tells traces apart.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from funcrec.errors import HostError
 from funcrec.report.calls import State
 from funcrec.report.columns import Kind
-from funcrec.report.export.source import Source
+from funcrec.report.export.source import NOTHING, Source
 from funcrec.report.labels import function_names
 from funcrec.report.nesting import nearest_shown
 
@@ -149,9 +148,8 @@ class CallBatches:
         text = self._arrow.string()
         if self._source.values is None:
             return [self._arrow.nulls(len(rows), text), self._arrow.nulls(len(rows), text)]
-        pairs = self._source.values(rows)
-        sides = [[json.dumps(pair[side]) if pair[side] else None for pair in pairs] for side in (0, 1)]
-        return [self._arrow.array(side, text) for side in sides]
+        sides = self._source.values(rows)
+        return [self._arrow.array([each if each != NOTHING else None for each in side], text) for side in sides]
 
 
 def _indexed(texts: list[str]) -> "tuple[pa.Array, NDArray[np.int32]]":

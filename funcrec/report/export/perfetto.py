@@ -4,6 +4,7 @@ Field numbers and meanings: protos/perfetto/trace/ of Perfetto 52 (trace_packet.
 interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a thread: thread ids are 32 bits there.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.export import wire
 from funcrec.report.export.creation import creations
-from funcrec.report.export.source import Values
+from funcrec.report.export.source import NOTHING
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
@@ -179,8 +180,8 @@ def annotation(name: bytes, value: Any) -> bytes:
             return name + _text(6, str(value))
 
 
-def _annotations(names: _AnnotationNames, group: str, values: dict[str, Any]) -> bytes:
-    return wire.field(4, annotation(names.field(group), values)) if values else b""
+def _annotations(names: _AnnotationNames, group: str, values: str) -> bytes:
+    return wire.field(4, annotation(names.field(group), json.loads(values))) if values != NOTHING else b""
 
 
 def _tails(
@@ -191,9 +192,9 @@ def _tails(
     if timeline.source.values is not None:
         # Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
         begins = np.flatnonzero(begin)
-        values: list[Values] = timeline.source.values(timeline.row[call[begins]])
-        for at, (arguments, results) in zip(begins.tolist(), values, strict=True):
-            tails[at] = _annotations(names, "args", arguments) + _annotations(names, "results", results)
+        arguments, results = timeline.source.values(timeline.row[call[begins]])
+        for at, taken, given in zip(begins.tolist(), arguments, results, strict=True):
+            tails[at] = _annotations(names, "args", taken) + _annotations(names, "results", given)
     state = timeline.state[call]
     for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
         tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))

@@ -75,6 +75,15 @@ def call_values(selection: Selection, rows: Rows) -> Values | None:
     return arguments.call_values(selection.trace, selection.calls, rows)
 
 
+def _value_texts(selection: Selection, rows: Rows) -> tuple[list[str], list[str]] | None:
+    """What `call_values` does, as JSON text."""
+    if not selection.trace.reader.plans:
+        return None
+    from funcrec.report import arguments
+
+    return arguments.value_texts(selection.trace, selection.calls, rows)
+
+
 def _chunks(rows: Rows) -> Iterator[Rows]:
     for first in range(0, len(rows), CHUNK):
         yield rows[first : first + CHUNK]
@@ -107,10 +116,10 @@ class CallRows:
         """Return a JSON object for each row, without a line end."""
         functions, sites = self._json
         states = [f'"{label}"' for label in self.states]
-        values = call_values(self.selection, rows)
+        values = _value_texts(self.selection, rows)
         tails = ['"args":{},"results":{}'] * len(rows)
         if values is not None:
-            tails = [f'"args":{json_text(args)},"results":{json_text(results)}' for args, results in values]
+            tails = [f'"args":{args},"results":{results}' for args, results in zip(*values, strict=True)]
         return [
             f'{{"id":{row},"parent":{parent},"pid":{pid},"goid":{goid},"tid":{tid},"func":{functions[function]},'
             f'"start_ns":{start},"dur_ns":{duration},"self_ns":{own},"depth":{depth},"state":{states[state]},'
@@ -123,8 +132,10 @@ class CallRows:
     def csv_lines(self, rows: Rows) -> list[str]:
         """Return a line of csv for each row, without a line end."""
         functions, sites = self._csv
-        values = call_values(self.selection, rows)
-        tails = ["{},{}"] * len(rows) if values is None else [_csv_line(pair) for pair in values]
+        values = _value_texts(self.selection, rows)
+        tails = ["{},{}"] * len(rows)
+        if values is not None:
+            tails = [f"{args},{results}" for args, results in zip(*map(_quoted, values), strict=True)]
         return [
             f"{row},{parent},{pid},{goid},{tid},{functions[function]},{start},{duration},{own},{depth},"
             f"{self.states[state]},{sites[caller]},{tail}"
@@ -161,6 +172,11 @@ class CallRows:
             calls.caller[rows].tolist(),
         )
         return zip(*columns, strict=True)
+
+
+def _quoted(texts: list[str]) -> list[str]:
+    """JSON objects as csv cells: all but the empty one have quotation marks."""
+    return [text if text == "{}" else '"' + text.replace('"', '""') + '"' for text in texts]
 
 
 def _csv_line(cells: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ Knows nothing of files or of any foreign format.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from funcrec.report.filters import Selection
     from funcrec.report.recording import Trace
 
-# Arguments and results of one call, in the JSON forms of the machine contract.
-Values = tuple[dict[str, Any], dict[str, Any]]
+# Arguments of some calls, and their results: a JSON object each, in the forms of the machine contract, on one line.
+Values = tuple[list[str], list[str]]
+NOTHING = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,23 @@ class Source:
         trace: names, places, processes, goroutines and losses.
         calls: all n calls of the trace.
         mask: bool[n], the calls to export.
-        values: rows of `calls` -> one (arguments, results) pair each; None when the trace holds no values.
+        values: rows of `calls` -> their values as text; None when the trace holds none.
         names: how functions are called.
     """
 
     trace: "Trace"
     calls: Calls
     mask: NDArray[np.bool_]
-    values: Callable[[NDArray[np.int64]], list[Values]] | None = None
+    values: Callable[[NDArray[np.int64]], Values] | None = None
     names: Names = Names.FULL
 
     @classmethod
     def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
         """The calls that a selection shows."""
-        from funcrec.report.arguments import call_values, has_values
+        from funcrec.report.arguments import has_values, value_texts
 
         trace, calls = selection.trace, selection.calls
-        values = (lambda rows: call_values(trace, calls, rows)) if has_values(trace) else None
+        values = (lambda rows: value_texts(trace, calls, rows)) if has_values(trace) else None
         return cls(trace, calls, selection.mask, values, names)
 
     @property

@@ -1,6 +1,5 @@
 """The data of the page: what is shown as text goes into `facts`, what is drawn goes into compressed columns."""
 
-import json
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from funcrec.report.calls import State
 from funcrec.report.export import wire
 from funcrec.report.export.creation import creations
 from funcrec.report.export.html.tables import by_function, flame, rows
-from funcrec.report.export.source import Source
+from funcrec.report.export.source import NOTHING, Source
 from funcrec.report.export.text import printable_tree
 from funcrec.report.export.timeline import Index, Timeline, build
 from funcrec.report.summary import Groups
@@ -225,14 +224,8 @@ def _values(timeline: Timeline, valued: Index) -> tuple[bytes, Index]:
     if timeline.source.values is not None:
         for low in range(0, len(order), _CHUNK):
             part = order[low : low + _CHUNK]
-            pairs = timeline.source.values(timeline.row[valued[part]])
-            for at, pair in zip(part.tolist(), pairs, strict=True):
-                texts[at] = _values_json(*pair)
+            sides = timeline.source.values(timeline.row[valued[part]])
+            for at, arguments, results in zip(part.tolist(), *sides, strict=True):
+                if arguments != NOTHING or results != NOTHING:
+                    texts[at] = f"[{arguments},{results}]".encode()
     return _deflate(b"".join(texts)), np.array([len(text) for text in texts], np.int64)
-
-
-def _values_json(arguments: dict[str, Any], results: dict[str, Any]) -> bytes:
-    """Numbers as text, so that 64-bit integers arrive exact; nothing for a call without values."""
-    if not arguments and not results:
-        return b""
-    return json.dumps([arguments, results], separators=(",", ":")).encode()

@@ -2,12 +2,12 @@
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from funcrec.report.calls import Calls, State
 from funcrec.report.export.source import Source
+from funcrec.report.valuejson import compact
 from funcrec.trace.records import (
     CallSite,
     ClockReading,
@@ -141,13 +141,9 @@ def _columns(rows: list[list[int]]) -> Calls:
 def with_values(source: Source) -> Source:
     """The same calls, each with arguments and results of every JSON form."""
 
-    def values(rows: np.ndarray) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        return [
-            (
-                {"id": int(row), "big": (1 << 64) - 1, "name": 'a"\n\x1b</script>', "ok": True, "f": 1.5, "none": None},
-                {"r0": [1, {"$hex": "00ff"}], "err": {"$type": "*errors.errorString", "value": "=no"}},
-            )
-            for row in rows.tolist()
-        ]
+    def values(rows: np.ndarray) -> tuple[list[str], list[str]]:
+        fixed = {"big": (1 << 64) - 1, "name": 'a"\n\x1b</script>', "ok": True, "f": 1.5, "none": None}
+        results = {"r0": [1, {"$hex": "00ff"}], "err": {"$type": "*errors.errorString", "value": "=no"}}
+        return [compact({"id": int(row)} | fixed) for row in rows.tolist()], [compact(results)] * len(rows)
 
     return replace(source, values=values)

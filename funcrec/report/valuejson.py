@@ -1,0 +1,487 @@
+"""Values of many captures as JSON text, at once: the forms of `funcrec.trace.values`, without an object per value.
+
+A value becomes a template with a hole for every number and text inside, and a column for each hole; structures join
+their fields' templates, so that a whole capture is one formatting. What is not the plain case (bytes that could not
+be read, limits reached, shared generic code, raw rules with arrays) is left to the decoder of single captures.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.lang.printable import json_safe
+from funcrec.lang.steps import Step, StepKind
+from funcrec.lang.types import REDACTED, GoType, Kind, pointer_shaped, stands_for_another
+from funcrec.report.capturememory import Captures, Indexes, Spot, StaticUnreadError, Words, load
+from funcrec.trace.blobs import CAPTURE_STACK
+from funcrec.trace.valueplans import ValueLayout
+from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text, text_form, time_form
+
+_MOST_TEXTS = 1 << 16  # kept; they repeat
+_MOST_ROOT_BYTES = 1024
+_SIZES = (1, 2, 4, 8)
+
+
+def compact(value: Any) -> str:
+    """JSON of the machine contract on one line, which a terminal can take too."""
+    return json_safe(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """m texts: a template for `%`, and what stands in its holes, each a list of m."""
+
+    template: str
+    columns: tuple[Sequence[Any], ...] = ()
+
+    def texts(self, count: int) -> list[str]:
+        """All of them."""
+        if not self.columns:
+            return [self.template % ()] * count
+        return list(map(self.template.__mod__, zip(*self.columns, strict=True)))
+
+    def within(self, before: str, after: str) -> "Cells":
+        """The same with literal text around."""
+        return Cells(_literal(before) + self.template + _literal(after), self.columns)
+
+
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _fixed(value: Any) -> Cells:
+    return Cells(_literal(compact(value)))
+
+
+def _listed(cells: Sequence[Cells], names: Sequence[str] | None = None) -> Cells:
+    """A JSON list, or an object by names."""
+    keys = [""] * len(cells) if names is None else [_literal(compact(name)) + ":" for name in names]
+    inner = ",".join(key + each.template for key, each in zip(keys, cells, strict=True))
+    opening, closing = "[]" if names is None else "{}"
+    return Cells(opening + inner + closing, tuple(column for each in cells for column in each.columns))
+
+
+class _Texts(dict[bytes, str]):
+    """JSON text of whole Go strings."""
+
+    def __missing__(self, data: bytes) -> str:
+        if len(self) >= _MOST_TEXTS:
+            self.clear()
+        text = self[data] = compact(text_form(data, len(data)))
+        return text
+
+
+class _TooMuchError(Exception):
+    """Values that are not rendered at once: there may be too many, or their types are odd."""
+
+
+class _Level(NamedTuple):
+    """How deep a value lies: pointers followed, values around it, and how many of it a capture may have."""
+
+    depth: int
+    nesting: int
+    times: int
+
+
+class JsonRenderer:
+    """Renders captures of a trace.
+
+    Args:
+        decoder: of the trace.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._types = decoder.types
+        self._texts = _Texts()
+
+    def render(self, captures: Captures, *, result: bool) -> list[str]:
+        """The arguments, or the results, of each capture as a JSON object."""
+        values = [value for value in captures.plan.values if value.result == result]
+        names = [value.name for value in values]
+        self._nodes = 0
+        try:
+            if len(set(names)) < len(names):
+                raise _TooMuchError
+            rendered = _listed([self._value(captures, value) for value in values], names)
+            texts = rendered.texts(len(captures))
+        except _TooMuchError:
+            captures.hard[:] = True
+            texts = [""] * len(captures)
+        for row in np.flatnonzero(captures.hard).tolist():
+            texts[row] = compact(self._single(captures, row, result))
+        return texts
+
+    def _single(self, captures: Captures, row: int, result: bool) -> dict[str, Any]:
+        site = captures.plan.sites[0]
+        return self._decoder.decode(site, self._blob(captures, row))[result]
+
+    def _blob(self, captures: Captures, row: int) -> bytes:
+        start, length = int(captures.start[row]), int(captures.length[row])
+        return captures.words.view(np.uint8)[start : start + length].tobytes()
+
+    # From a plan's value to its bytes
+
+    def _value(self, captures: Captures, value: ValueLayout) -> Cells:
+        if value.raw is not None:
+            decode_one = self._decoder.decode_one
+            blobs = (self._blob(captures, row) for row in range(len(captures)))
+            return Cells("%s", ([compact(decode_one(captures.plan, value, (), blob)) for blob in blobs],))
+        try:
+            return self._follow(value.type, self._root(captures, value), value.steps)
+        except StaticUnreadError as unread:
+            return _fixed({"$error": unread.reason})
+
+    def _root(self, captures: Captures, value: ValueLayout) -> Spot:
+        """The value put together from registers and stack."""
+        size = self._types[value.type].size
+        if size > _MOST_ROOT_BYTES:
+            raise _TooMuchError
+        stride = max((size + 7) & ~7, 8)
+        data = np.zeros((len(captures) + 1, stride), np.uint8)  # a row more: loads may look a word ahead
+        source = captures.words.view(np.uint8)
+        missing = []
+        for offset, length, slot in value.pieces:
+            if slot < 0:
+                missing.append((offset, length, "float register"))
+                continue
+            captures.hard |= captures.length < slot + length
+            if slot + length > captures.plan.area_bytes:
+                raise _TooMuchError
+            if slot >= captures.plan.stack_at:
+                captures.hard |= captures.status & np.uint64(CAPTURE_STACK) != 0
+            place = np.where(captures.hard, 0, captures.start + slot)
+            length = max(min(length, size - offset), 0)
+            if length == 8 and offset % 8 == 0:
+                data.view(np.uint64)[:-1, offset // 8] = load(captures.words, place, 8)
+            else:
+                data[:-1, offset : offset + length] = source[place[:, None] + np.arange(length)]
+        rows = np.arange(len(captures))
+        whole = np.full(len(captures), size)
+        return Spot(captures, data.reshape(-1).view(np.uint64), rows, rows * stride, whole, 0, tuple(missing))
+
+    def _follow(self, number: int, spot: Spot, steps: tuple[Step, ...]) -> Cells:
+        """Walk a path; captures in which it ends early say why."""
+        for position, step in enumerate(steps):
+            if step.kind is StepKind.FIELD:
+                spot = spot.part(step.offset)
+            elif step.kind in (StepKind.LENGTH, StepKind.CAPACITY):
+                return self._measure(self._types[number], step.kind is StepKind.CAPACITY, spot)
+            else:
+                return self._behind(number, spot, steps[position:])
+            number = step.type
+        return self._render(number, spot, _Level(0, 0, 1))
+
+    def _behind(self, number: int, spot: Spot, steps: tuple[Step, ...]) -> Cells:
+        """The rest of a path behind a pointer or the head of a slice."""
+        step, rest = steps[0], steps[1:]
+        pointer = spot.load(0, 8)
+        why = np.where(pointer == 0, 1, 0)
+        if step.kind is StepKind.INDEX:
+            length = spot.load(8, 8).view(np.int64)
+            why[length <= step.index] = 2
+        shift = step.offset if step.kind is StepKind.INDEX else 0
+        ahead = 0
+        for following in rest:
+            if following.kind is not StepKind.FIELD:
+                break
+            ahead += following.offset
+        place, available = spot.captures.find(spot.rows, pointer + np.uint64((shift + ahead) % (1 << 64)))
+        why[(why == 0) & (place < 0)] = 3
+        parts: list[tuple[NDArray[Any], Cells]] = []
+        good = np.flatnonzero(why == 0)
+        if len(good):
+            found = spot.captures.memory(spot.rows[good], place[good] - ahead, available[good] + ahead)
+            parts.append((good, self._follow(step.type, found, rest)))
+        for number, reason in enumerate(("nil pointer", "index out of range", "not captured"), start=1):
+            if (why == number).any():
+                parts.append((np.flatnonzero(why == number), _fixed({"$error": reason})))
+        return _united(parts, len(spot))
+
+    def _measure(self, type_: GoType, capacity: bool, spot: Spot) -> Cells:
+        if type_.kind in (Kind.STRING, Kind.SLICE):
+            return Cells("%s", (spot.load(16 if capacity else 8, 8).view(np.int64).tolist(),))
+        if type_.kind not in (Kind.MAP, Kind.CHAN):
+            return _fixed({"$error": "no length"})
+        pointer = spot.load(0, 8)
+        place, available = spot.captures.find(spot.rows, pointer + np.uint64(8 if capacity else 0))
+        spot.mark((pointer != 0) & ((place < 0) | (available < 8)))
+        lengths = np.zeros(len(spot), np.uint64)
+        there = np.flatnonzero((pointer != 0) & (available >= 8))
+        lengths[there] = spot.captures.memory(spot.rows[there], place[there], available[there]).load(0, 8)
+        return Cells("%s", (lengths.tolist(),))
+
+    # Values by type
+
+    def _render(self, number: int, spot: Spot, level: _Level) -> Cells:
+        """Values of a type."""
+        self._nodes += level.times
+        if level.nesting > MAX_NESTING or self._nodes > MAX_NODES:
+            raise _TooMuchError
+        type_ = self._types[number]
+        try:
+            return _RENDERERS[type_.kind](self, type_, spot, level._replace(nesting=level.nesting + 1))
+        except StaticUnreadError as unread:
+            return _fixed({"$error": unread.reason})
+
+    def _bool(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        return Cells("%s", ([_BOOLEANS[value] for value in (spot.load(0, 1) != 0).tolist()],))
+
+    def _int(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        words = _sized(spot, type_)
+        signed = words.astype(f"u{type_.size}").view(f"i{type_.size}")
+        return Cells("%s", (signed.tolist(),))
+
+    def _uint(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        return Cells("%s", (_sized(spot, type_).tolist(),))
+
+    def _float(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        return Cells("%s", (_float_texts(spot.load(0, type_.size), type_.size),))
+
+    def _complex(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        half = type_.size // 2
+        return Cells("[%s,%s]", tuple(_float_texts(spot.load(at, half), half) for at in (0, half)))
+
+    def _string(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        data, length, whole = self._bytes_of(spot)
+        if whole:
+            return Cells("%s", (list(map(self._texts.__getitem__, data)),))
+        texts = self._texts
+        cut = [
+            texts[text] if len(text) == of else compact(text_form(text, of))
+            for text, of in zip(data, length, strict=True)
+        ]
+        return Cells("%s", (cut,))
+
+    def _bytes_of(self, spot: Spot) -> tuple[list[bytes], list[int], bool]:
+        """What was captured of strings or []byte, their lengths, and whether that is all of all of them."""
+        pointer, length = spot.load(0, 8), spot.load(8, 8).view(np.int64)
+        spot.mark((length < 0) | ((pointer == 0) & (length > 0)))
+        place, available = spot.captures.find(spot.rows, pointer)
+        taken = np.where((place >= 0) & (length > 0), np.minimum(available, length), 0)
+        data, ends = spot.captures.data, (place + taken).tolist()
+        found = [data[low:high] for low, high in zip(place.tolist(), ends, strict=True)]
+        return found, length.tolist(), bool((taken == length).all())
+
+    def _slice(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        pointer, length = spot.load(0, 8), spot.load(8, 8).view(np.int64)
+        nil = (pointer == 0) & (length == 0)
+        spot.mark((length < 0) | ((pointer == 0) & (length > 0)))
+        elem = self._types[type_.elem]
+        live = np.flatnonzero(~nil)
+        if elem.kind is Kind.UINT and elem.size == 1:
+            data, lengths, _ = self._bytes_of(spot.chosen(live))
+            texts = [_hex(each, of) for each, of in zip(data, lengths, strict=True)]
+        else:
+            texts = self._elements(type_.elem, spot.chosen(live), pointer[live], length[live], level)
+        return _united([(np.flatnonzero(nil), Cells("null")), (live, Cells("%s", (texts,)))], len(spot))
+
+    def _elements(self, elem: int, spot: Spot, pointer: Words, length: Indexes, level: _Level) -> list[str]:
+        size, most = self._types[elem].size, spot.captures.plan.elements
+        place, available = spot.captures.find(spot.rows, pointer)
+        count = np.clip(length, 0, most)
+        if size:
+            there = np.where(place >= 0, available, 0)
+            count = np.minimum(count, -(-there // size))
+        row = np.repeat(np.arange(len(spot)), count)
+        at = (np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)) * size
+        left = available[row] - at if size else np.zeros(len(row), np.int64)
+        flat: list[str] = []
+        if len(row):
+            inner = spot.captures.memory(spot.rows[row], np.maximum(place[row], 0) + at, left)
+            flat = self._render(elem, inner, level._replace(times=level.times * max(most, 1))).texts(len(row))
+        ends = np.cumsum(count)
+        lists = ["[" + ",".join(flat[a:b]) + "]" for a, b in zip((ends - count).tolist(), ends.tolist(), strict=True)]
+        cut = np.flatnonzero(count != length)
+        for which, of in zip(cut.tolist(), length[cut].tolist(), strict=True):
+            lists[which] = f'{{"$truncated":{of},"value":{lists[which]}}}'
+        return lists
+
+    def _array(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        count = min(type_.count, spot.captures.plan.elements)
+        if count > MAX_NODES:
+            raise _TooMuchError
+        size = self._types[type_.elem].size
+        shown = _listed([self._render(type_.elem, spot.part(at * size), level) for at in range(count)])
+        return shown if count == type_.count else shown.within(f'{{"$truncated":{type_.count},"value":', "}")
+
+    def _struct(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        if type_.name == "time.Time" and type_.size == 24:
+            wall, ext = spot.load(0, 8).tolist(), spot.load(8, 8).view(np.int64).tolist()
+            return Cells("%s", (list(map(_time_text, wall, ext)),))
+        fields = [each for each in type_.fields if each.name != "_"]
+        names = [each.name for each in fields]
+        if len(set(names)) < len(names):
+            raise _TooMuchError
+        return _listed([self._render(each.type, spot.part(each.offset), level) for each in fields], names)
+
+    def _pointer(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        pointer = spot.load(0, 8)
+        nil = pointer == 0
+        if stands_for_another(type_):
+            spot.mark(~nil)
+            return Cells("null")
+        if level.depth >= spot.captures.plan.depth or type_.elem < 0:
+            return _united([(np.flatnonzero(nil), Cells("null")), _addresses(pointer, ~nil)], len(spot))
+        place, available = spot.captures.find(spot.rows, pointer)
+        if self._types[type_.elem].size == 0:
+            place, available = np.zeros(len(spot), np.int64), np.zeros(len(spot), np.int64)
+        found = np.flatnonzero(~nil & (place >= 0))
+        parts = [(np.flatnonzero(nil), Cells("null")), _addresses(pointer, ~nil & (place < 0))]
+        if len(found):
+            target = spot.captures.memory(spot.rows[found], place[found], available[found])
+            parts.append((found, self._render(type_.elem, target, level._replace(depth=level.depth + 1))))
+        return _united(parts, len(spot))
+
+    def _reference(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        pointer = spot.load(0, 8)
+        return _united([(np.flatnonzero(pointer == 0), Cells("null")), _addresses(pointer, pointer != 0)], len(spot))
+
+    def _function(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        pointer = spot.load(0, 8)
+        word, known = self._words_at(spot, pointer)
+        code = (word - spot.captures.bias[spot.rows]).tolist()
+        texts = []
+        for address, entry, there in zip(pointer.tolist(), code, known.tolist(), strict=True):
+            name = self._decoder.code.get(entry) if there else None
+            shown = {"$ptr": f"{address:#x}"} | ({} if name is None else {"$func": name})
+            texts.append(compact(shown if address else None))
+        return Cells("%s", (texts,))
+
+    def _words_at(self, spot: Spot, pointer: Words) -> tuple[Words, NDArray[np.bool_]]:
+        """The word at an address, and whether it is known."""
+        place, available = spot.captures.find(spot.rows, pointer)
+        known = (pointer != 0) & (place >= 0) & (available >= 8)
+        words = np.zeros(len(spot), np.uint64)
+        there = np.flatnonzero(known)
+        words[there] = spot.captures.memory(spot.rows[there], place[there], available[there]).load(0, 8)
+        return words, known
+
+    def _map(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        pointer = spot.load(0, 8)
+        length, known = self._words_at(spot, pointer)
+        lengths = Cells('{"$len":%s}', (length[known].view(np.int64).tolist(),))
+        parts = [(np.flatnonzero(pointer == 0), Cells("null")), (np.flatnonzero(known), lengths)]
+        return _united([*parts, _addresses(pointer, (pointer != 0) & ~known)], len(spot))
+
+    def _iface(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        table = spot.load(0, 8)
+        live = np.flatnonzero(table != 0)
+        full = spot.chosen(live)
+        descriptor, known = self._words_at(full, table[live] + np.uint64(8))
+        full.mark(~known)
+        dynamic = self._dynamic(descriptor, full, level)
+        return _united([(np.flatnonzero(table == 0), Cells("null")), (live, dynamic)], len(spot))
+
+    def _eface(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        descriptor = spot.load(0, 8)
+        live = np.flatnonzero(descriptor != 0)
+        dynamic = self._dynamic(descriptor[live], spot.chosen(live), level)
+        return _united([(np.flatnonzero(descriptor == 0), Cells("null")), (live, dynamic)], len(spot))
+
+    def _dynamic(self, descriptor: Words, spot: Spot, level: _Level) -> Cells:
+        """What interfaces hold, by their dynamic types."""
+        if len(spot) == 0:
+            return Cells("null")
+        data = spot.load(8, 8)
+        linked, group = np.unique(descriptor - spot.captures.bias[spot.rows], return_inverse=True)
+        parts = []
+        for position, address in enumerate(linked.tolist()):
+            at = np.flatnonzero(group == position)
+            number = self._decoder.by_runtime.get(address)
+            if number is None:
+                words = (descriptor[at].tolist(), data[at].tolist())
+                parts.append((at, Cells('{"$type":"%#x","value":{"$ptr":"%#x"}}', words)))
+                continue
+            inner = self._held(number, spot.chosen(at), data[at], level)
+            parts.append((at, inner.within(f'{{"$type":{compact(self._types[number].name)},"value":', "}")))
+        return _united(parts, len(spot))
+
+    def _held(self, number: int, spot: Spot, data: Words, level: _Level) -> Cells:
+        type_ = self._types[number]
+        text = shows_text(self._types, type_)
+        if not text and pointer_shaped(self._types, number) is not None:
+            return self._render(number, spot.part(8), level)
+        place, available = spot.captures.find(spot.rows, data)
+        if not text and type_.size == 0:
+            place, available = np.zeros(len(spot), np.int64), np.zeros(len(spot), np.int64)
+        nil = (data == 0) if text else np.zeros(len(spot), np.bool_)
+        found = np.flatnonzero(~nil & (place >= 0))
+        parts = [(np.flatnonzero(nil), Cells("null")), _addresses(data, ~nil & (place < 0))]
+        if len(found):
+            target = spot.captures.memory(spot.rows[found], place[found], available[found])
+            inner = self._string(type_, target, level) if text else self._render(number, target, level)
+            parts.append((found, inner))
+        return _united(parts, len(spot))
+
+    def _opaque(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
+        return _fixed({"$error": "redacted" if type_.name == REDACTED.name else "unknown type"})
+
+
+_RENDERERS: dict[Kind, Callable[[JsonRenderer, GoType, Spot, _Level], Cells]] = {
+    Kind.BOOL: JsonRenderer._bool,
+    Kind.INT: JsonRenderer._int,
+    Kind.UINT: JsonRenderer._uint,
+    Kind.FLOAT: JsonRenderer._float,
+    Kind.COMPLEX: JsonRenderer._complex,
+    Kind.STRING: JsonRenderer._string,
+    Kind.SLICE: JsonRenderer._slice,
+    Kind.ARRAY: JsonRenderer._array,
+    Kind.STRUCT: JsonRenderer._struct,
+    Kind.POINTER: JsonRenderer._pointer,
+    Kind.UNSAFE: JsonRenderer._reference,
+    Kind.FUNC: JsonRenderer._function,
+    Kind.CHAN: JsonRenderer._reference,
+    Kind.MAP: JsonRenderer._map,
+    Kind.IFACE: JsonRenderer._iface,
+    Kind.EFACE: JsonRenderer._eface,
+    Kind.OPAQUE: JsonRenderer._opaque,
+}
+_BOOLEANS = ("false", "true")
+_NOT_FINITE = {"nan": '"NaN"', "inf": '"+Inf"', "-inf": '"-Inf"'}
+
+
+def _united(parts: Sequence[tuple[NDArray[Any], Cells]], count: int) -> Cells:
+    """Texts of disjoint positions as one column; those of a single part as they are."""
+    parts = [(at, cells) for at, cells in parts if len(at)]
+    if len(parts) == 1 and len(parts[0][0]) == count:
+        return parts[0][1]
+    texts = ["null"] * count
+    for at, cells in parts:
+        for position, text in zip(at.tolist(), cells.texts(len(at)), strict=True):
+            texts[position] = text
+    return Cells("%s", (texts,))
+
+
+def _addresses(pointer: Words, which: NDArray[np.bool_]) -> tuple[NDArray[Any], Cells]:
+    return np.flatnonzero(which), Cells('{"$ptr":"%#x"}', (pointer[which].tolist(),))
+
+
+def _sized(spot: Spot, type_: GoType) -> Words:
+    if type_.size not in _SIZES:
+        raise _TooMuchError
+    return spot.load(0, type_.size)
+
+
+def _float_texts(words: Words, size: int) -> list[str]:
+    if size not in (4, 8):
+        raise _TooMuchError
+    values: NDArray[Any] = words.view(np.float64) if size == 8 else words.astype(np.uint32).view(np.float32)
+    # A float32 has the shortest digits that give it back, written as a float64.
+    texts = list(map(repr, values.tolist() if size == 8 else map(float, map(str, values))))
+    return texts if np.isfinite(values).all() else [_NOT_FINITE.get(text, text) for text in texts]
+
+
+def _hex(data: bytes, length: int) -> str:
+    form = f'{{"$hex":"{data.hex()}"}}'
+    return form if len(data) == length else f'{{"$truncated":{length},"value":{form}}}'
+
+
+@lru_cache(maxsize=_MOST_TEXTS)
+def _time_text(wall: int, ext: int) -> str:
+    return f'"{time_form(wall, ext)}"'
