@@ -22,7 +22,7 @@ from funcrec.record.series import TraceSeries
 from funcrec.record.watch import Watch
 from funcrec.trace.records import Closing, NoteRecord, ProcessRecord, SnapshotDelta
 
-_CHUNK_EVENTS = 262_144
+_CHUNK_EVENTS = 131_072
 _FLUSH_S = 1.0
 _LOOK_S = 1.0
 _POLL_S = 0.01
