@@ -1,4 +1,4 @@
-/* Put events into the ring of this CPU, and count exactly what finds no room. ring_output() is generated: one case a ring. */
+/* Put events into the ring of this CPU, and count exactly what finds no room. */
 
 BPF_F_TABLE("array", u32, struct ring_state, ring_states, RINGS, 1024 /* BPF_F_MMAPABLE */);
 BPF_F_TABLE("array", u32, u64, site_lost, SITES, 1024);

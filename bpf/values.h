@@ -6,7 +6,7 @@
  *
  * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
  * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS, VALUE_REDACTED (0/1: some words
- * are erased again); hit.h stands before this file. values_output() is generated. Interface: value_scratch_of(),
+ * are erased again); hit.h stands before this file. rings.h too. Interface: value_scratch_of(),
  * capture_values().
  */
 

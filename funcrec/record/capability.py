@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record.cpus import slots
 from funcrec.units import format_size
 
 _SYS_BPF = 321  # x86-64
@@ -230,7 +231,7 @@ def _limits() -> Requirement:
     if size != resource.RLIM_INFINITY:
         detail = ", ".join([*words, f"file size {format_size(size)}"])
         return Requirement("limits", Status.NOTE, detail, "ulimit -f unlimited, or the trace ends at that size")
-    needed = (os.cpu_count() or 1) + 64
+    needed = 2 * slots() + 64  # a ring of events and one of values for each CPU
     if files != resource.RLIM_INFINITY and files < needed:
         return Requirement("limits", Status.MISSING, ", ".join(words), f"ulimit -n {max(needed, 1024)}")
     return Requirement("limits", Status.FOUND, ", ".join(words))

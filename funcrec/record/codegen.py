@@ -17,7 +17,7 @@ from funcrec.target.runtime_layout import RuntimeLayout
 
 PAGE_BYTES = 4096  # BCC's PAGE_SIZE in bpf/stubs/include/asm/page.h
 FACT_PAGES = 256
-MAX_RINGS = 128
+MAX_RINGS = 1024
 DEFERRED_FRAMES = 262_144  # open frames at one time; beyond it calls are kept whatever they last
 
 
@@ -35,8 +35,7 @@ class ProgramRequest:
 
     Attributes:
         layout: offsets in the target's runtime structures.
-        rings: number of event rings, one per CPU.
-        ring_bytes: size of each, a power of two of at least a page.
+        rings: number of event rings, one per CPU; the caller makes them.
         sites: number of sites, those for calibration included.
         pid_filter: see PidFilter.
         gated: record only what runs inside a ROOT.
@@ -49,7 +48,6 @@ class ProgramRequest:
 
     layout: RuntimeLayout
     rings: int
-    ring_bytes: int
     sites: int
     pid_filter: PidFilter
     gated: bool
@@ -68,12 +66,12 @@ def generate(request: ProgramRequest) -> Program:
             "#include <linux/types.h>",
             _source("events.h"),
             _source("goroutine.h"),
-            _rings(request.rings, request.ring_bytes),
+            _source("rings.h"),
             _source("guard.h"),
             _source("send.h"),
             *([_source("gate.h")] if request.gated else []),
             *([_source("hit.h")] if request.values or request.condition else []),
-            *([_value_rings(request.rings, request.ring_bytes), _source("values.h")] if request.values else []),
+            *([_source("values.h")] if request.values else []),
             *([_source("frames.h")] if request.min_ns or request.condition else []),
             *(_condition(request.condition) if request.condition else []),
             *([_source("deferred.h")] if request.min_ns else []),
@@ -82,13 +80,13 @@ def generate(request: ProgramRequest) -> Program:
         ]
     )
     maps = ["ring_states", "site_lost", "let_go", "idle_hits", "control"]
-    maps += ["goroutines", "facts", *ring_names(request.rings)]
+    maps += ["goroutines", "facts", "event_rings"]
     if request.pid_filter:
         maps.append("pids")
     if request.min_ns:
         maps.append("deferred")
     if request.values:
-        maps += ["value_sites", "value_programs", "value_refs", "value_types", *value_ring_names(request.rings)]
+        maps += ["value_sites", "value_programs", "value_refs", "value_types", "value_rings"]
     if request.condition:
         maps += ["condition_sites", "condition_loads"]
     if request.chained:
@@ -97,48 +95,12 @@ def generate(request: ProgramRequest) -> Program:
     return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps), sleepable=reads_memory)
 
 
-def ring_names(rings: int) -> list[str]:
-    """Map names of the event rings, in the order of their CPUs."""
-    return [f"ring{index}" for index in range(rings)]
-
-
-def value_ring_names(rings: int) -> list[str]:
-    """Map names of the rings of captured values, in the order of their CPUs."""
-    return [f"values{index}" for index in range(rings)]
-
-
-def _value_rings(rings: int, ring_bytes: int) -> str:
-    declared = "\n".join(f"BPF_RINGBUF_OUTPUT({name}, {ring_bytes // PAGE_BYTES});" for name in value_ring_names(rings))
-    cases = "\n".join(
-        f"\tcase {index}: return {name}.ringbuf_output(data, size, BPF_RB_NO_WAKEUP);"
-        for index, name in enumerate(value_ring_names(rings))
-    )
-    return (
-        f"{declared}\n\n/* 0, or negative when the ring is full. */\n"
-        f"static __always_inline int values_output(u32 ring, void *data, u32 size)\n"
-        f"{{\n\tswitch (ring) {{\n{cases}\n\t}}\n\treturn -1;\n}}\n"
-    )
-
-
 def _source(name: str) -> str:
     return (data_path("bpf") / name).read_text()
 
 
 def _condition(lowered: Lowered) -> list[str]:
     return [_source("condition.h"), condition_code(lowered), _source("admission.h")]
-
-
-def _rings(rings: int, ring_bytes: int) -> str:
-    declared = "\n".join(f"BPF_RINGBUF_OUTPUT({name}, {ring_bytes // PAGE_BYTES});" for name in ring_names(rings))
-    cases = "\n".join(
-        f"\tcase {index}: return {name}.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP);"
-        for index, name in enumerate(ring_names(rings))
-    )
-    return (
-        f"{declared}\n\n/* 0, or negative when the ring is full. */\n"
-        f"static __always_inline int ring_output(u32 ring, struct event *event)\n"
-        f"{{\n\tswitch (ring) {{\n{cases}\n\t}}\n\treturn -1;\n}}\n"
-    )
 
 
 def _flags(request: ProgramRequest) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Change and read BPF hash maps by raw system calls, from any process that holds their descriptor."""
+"""Make rings, change and read BPF hash maps by raw system calls, from any process that holds their descriptor."""
 
 import ctypes
 import errno
@@ -9,8 +9,20 @@ import numpy as np
 
 from funcrec.record.syscall import bpf
 
-_UPDATE, _DELETE, _LOOKUP_BATCH = 2, 3, 24  # enum bpf_cmd; batches since Linux 5.6
+_CREATE, _UPDATE, _DELETE, _LOOKUP_BATCH, _UPDATE_BATCH = 0, 2, 3, 24, 26  # enum bpf_cmd; batches since Linux 5.6
 _BATCH = 4096
+_RINGBUF = 27  # enum bpf_map_type, Linux 5.8
+
+
+class _CreateAttr(ctypes.Structure):
+    _fields_ = (
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("_rest", ctypes.c_uint32 * 13),
+    )
 
 
 class _ElementAttr(ctypes.Structure):
@@ -36,6 +48,21 @@ class _BatchAttr(ctypes.Structure):
     )
 
 
+def create_ring(size: int) -> int:
+    """Make a ring buffer and return its descriptor.
+
+    Args:
+        size: bytes of its data area, a power of two of at least a page.
+
+    Raises:
+        OSError: no room for it, or not allowed.
+    """
+    descriptor, code = bpf(_CREATE, _CreateAttr(map_type=_RINGBUF, max_entries=size))
+    if code:
+        raise OSError(code, os.strerror(code))
+    return descriptor
+
+
 def update(descriptor: int, key: bytes, value: bytes) -> None:
     """Set an element.
 
@@ -44,6 +71,21 @@ def update(descriptor: int, key: bytes, value: bytes) -> None:
     """
     attr = _ElementAttr(map_fd=descriptor, key=_address(key), value=_address(value))
     _, code = bpf(_UPDATE, attr)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def put_maps(descriptor: int, inner: list[int]) -> None:
+    """Fill an array of maps, from its first place on.
+
+    All at once, since the kernel waits for running programs after each such call.
+
+    Raises:
+        OSError: a map does not fit.
+    """
+    keys, values = (np.array(each, dtype=np.uint32) for each in (range(len(inner)), inner))
+    attr = _BatchAttr(keys=keys.ctypes.data, values=values.ctypes.data, count=len(inner), map_fd=descriptor)
+    _, code = bpf(_UPDATE_BATCH, attr)
     if code:
         raise OSError(code, os.strerror(code))
 

@@ -27,11 +27,10 @@ from funcrec.record.codegen import (
     PidFilter,
     ProgramRequest,
     generate,
-    ring_names,
-    value_ring_names,
 )
 from funcrec.record.compile import Compiler
 from funcrec.record.conditionmaps import condition_maps
+from funcrec.record.cpus import slots
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import CONTROL, Links
 from funcrec.record.order import takes_over
@@ -40,6 +39,7 @@ from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
+from funcrec.units import format_size
 
 
 class Probes:
@@ -53,6 +53,7 @@ class Probes:
         max_sites: the plan will not have more.
         buffer_bytes: for all event rings together.
         pid_filter, gated, min_ns, values, chained, condition, entry_only: see ProgramRequest.
+        rings: how many; 0: one for each CPU.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class Probes:
         chained: bool = False,
         condition: Lowered | None = None,
         entry_only: bool = False,
+        rings: int = 0,
     ) -> None:
         self._layout = layout
         self._pid_filter = pid_filter
-        self._rings = min(os.cpu_count() or 1, MAX_RINGS)
-        self._ring_bytes = _ring_bytes(buffer_bytes, self._rings)
+        self._rings = min(rings or slots(), MAX_RINGS)
+        self._ring_bytes = ring_bytes(buffer_bytes, self._rings)
         self._max_sites = max_sites
         self._min_ns = min_ns
         self._values = values is not None
@@ -85,7 +87,6 @@ class Probes:
         request = ProgramRequest(
             layout=layout,
             rings=self._rings,
-            ring_bytes=self._ring_bytes,
             sites=max_sites + SCRAP_SITES,
             pid_filter=pid_filter,
             gated=gated,
@@ -105,14 +106,30 @@ class Probes:
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
         self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
         return DrainSources(
-            rings=[Ring(descriptors[name], self._ring_bytes, EVENT_ROW) for name in ring_names(self._rings)],
+            rings=[Ring(ring, self._ring_bytes, EVENT_ROW) for ring in self._make_rings("event_rings")],
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
             states=map_array(descriptors["ring_states"], self._rings, RING_STATE),
             site_lost=map_array(descriptors["site_lost"], self._max_sites, "<u8"),
-            values=[ValueRing(descriptors[name], self._ring_bytes) for name in value_ring_names(self._rings)]
+            values=[ValueRing(ring, self._ring_bytes) for ring in self._make_rings("value_rings")]
             if self._values
             else [],
         )
+
+    def _make_rings(self, array: str) -> list[int]:
+        """Make a ring for each CPU and put them into an array of the program's."""
+        made: list[int] = []
+        try:
+            for number in range(self._rings):
+                made.append(maps.create_ring(self._ring_bytes))
+                self._descriptors[f"{array} {number}"] = made[-1]
+            maps.put_maps(self._descriptors[array], made)
+        except OSError as error:
+            size = format_size(self._ring_bytes)
+            raise HostError(
+                f"the kernel does not give {self._rings} rings of {size}: {error.strerror}",
+                remedy="choose a smaller --buffer, or allow more open files (ulimit -n)",
+            ) from error
+        return made
 
     def install_values(self, plans: ValuePlans, sites: tuple[ProbeSite, ...]) -> None:
         """Fill the tables that say what to read where; call it before `attach`."""
@@ -286,7 +303,7 @@ def _is_twin(plan: ProbePlan, number: int) -> bool:
     return site.kind == SiteKind.CHAINED and entry.address == site.address and entry.role == Role.ENTRY
 
 
-def _ring_bytes(total: int, rings: int) -> int:
-    """The power of two nearest below an equal share, at least one page... and what BCC's page macro can express."""
+def ring_bytes(total: int, rings: int) -> int:
+    """The power of two nearest below an equal share, at least one page."""
     share = max(total // rings, PAGE_BYTES)
     return min(1 << (share.bit_length() - 1), 1 << 30)
