@@ -28,6 +28,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 _SPEEDSCOPE = "speedscope@1.25.0"
+_INFERNO = "inferno@0.12.3"
 
 
 def missing(what: str) -> None:
@@ -75,6 +76,26 @@ def speedscope() -> Path:
                 missing(f"speedscope ({done.stderr.strip()[-200:]})")
             partial.rename(home)
     return package
+
+
+def inferno(name: str) -> Path:
+    """A program of the crate inferno, the flame graph tools in Rust: `flamegraph`, `diff-folded`."""
+    home = CACHE / "cargo" / _INFERNO
+    cargo = shutil.which("cargo")
+    if not home.exists() and cargo is None:
+        missing("cargo")
+    with _locked("cargo-inferno"):
+        if not home.exists():
+            partial = home.with_name("partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            crate, _, version = _INFERNO.partition("@")
+            programs = [word for each in ("flamegraph", "diff-folded") for word in ("--bin", f"inferno-{each}")]
+            command = [str(cargo), "install", crate, "--version", version, "--locked", "--root", partial, *programs]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                missing(f"inferno ({done.stderr.strip()[-200:]})")
+            partial.rename(home)
+    return home / "bin" / f"inferno-{name}"
 
 
 class TraceProcessor:

@@ -53,7 +53,7 @@ def command(
     chrome      .json                      chrome://tracing, editors
     pprof       .pb.gz .pprof              go tool pprof: calls and self time
     speedscope  .speedscope.json           speedscope.app: one profile per goroutine
-    folded      .folded .txt               flamegraph.pl, inferno: self time in ns
+    folded      .folded .txt               flamegraph.pl, inferno: self time in ns; of two traces, both
     csv, jsonl  .csv .jsonl                one row per call
     parquet     .parquet or a folder       one row per call, one schema for all traces
     html        .html                      a page; with two traces also their comparison
@@ -73,7 +73,7 @@ def command(
     request = ExportRequest(
         ExportFormat.PARQUET if dataset else format_of(out, format_), by_goroutine, max_calls, by, names
     )
-    most = None if dataset else 2 if request.format == ExportFormat.HTML else 1
+    most = None if dataset else 2 if request.format in (ExportFormat.HTML, ExportFormat.FOLDED) else 1
     if most is not None and len(names_of_files) > most:
         raise UsageError(
             f"{request.format} takes {most} {'trace' if most == 1 else 'traces'}, not {len(names_of_files)}",

@@ -1,5 +1,6 @@
 """Every export in the hands of the program it is made for."""
 
+import html
 import re
 import subprocess
 import tempfile
@@ -173,6 +174,41 @@ def test_pprof_shows_losses_and_hostile_names_without_controls():
         text = run_pprof("-top", "-nodefraction=0", path)
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+# inferno, the flame graph tools
+
+
+def flame_graph(folded_stacks: bytes, *options: str) -> dict[str, int]:
+    """What inferno draws: the sum of what each frame's title says, by function; it must not complain."""
+    command = [consumers.inferno("flamegraph"), "--minwidth", "0", "--countname", "ns", *options]
+    done = subprocess.run(command, input=folded_stacks, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    drawn: dict[str, int] = {}
+    for name, count in re.findall(r"<title>(.*?) \(([\d,]+) ns, [^<]*</title>", done.stdout.decode()):
+        name = html.unescape(name)
+        drawn[name] = drawn.get(name, 0) + int(count.replace(",", ""))
+    return drawn
+
+
+def test_inferno_draws_the_self_times(timeline):
+    drawn = flame_graph(b"".join(folded.encode(timeline)))
+    assert drawn["all"] == timeline.self_ns.sum()
+    shown = {name.replace(";", ",") for name in timeline.source.function_names}
+    assert set(drawn) <= {*shown, "all"}
+    assert len(drawn) > 3
+
+
+def test_inferno_draws_the_difference_of_two_traces(timeline, tmp_path):
+    """Two counts a line are what inferno's own tool makes of two files."""
+    other = build(with_values(make(300, 3, seed=9)))
+    pair = b"".join(folded.encode_pair(timeline, other))
+    files = [tmp_path / "base", tmp_path / "new"]
+    for path, each in zip(files, (timeline, other), strict=True):
+        path.write_bytes(b"".join(folded.encode(each)))
+    made = subprocess.run([consumers.inferno("diff-folded"), *files], capture_output=True, check=True).stdout
+    assert sorted(made.splitlines()) == sorted(pair.splitlines())
+    assert flame_graph(pair)["all"] == other.self_ns.sum()
 
 
 # speedscope's own importer

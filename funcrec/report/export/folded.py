@@ -1,4 +1,7 @@
-"""Folded stacks: `outer;inner COUNT` lines for flamegraph.pl, inferno and speedscope; COUNT is self time in ns."""
+"""Folded stacks: `outer;inner COUNT` lines for flamegraph.pl, inferno and speedscope; COUNT is self time in ns.
+
+Two traces give `outer;inner BASE NEW`, what their difffolded.pl makes of two files, for a differential flame graph.
+"""
 
 from collections.abc import Iterator
 
@@ -11,17 +14,37 @@ _CHUNK = 1 << 12
 
 def encode(timeline: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]:
     """Yield lines in pieces; with `by_goroutine` the outermost frame is the goroutine."""
+    return _in_pieces(f"{stack} {weight}\n" for stack, weight in _weights(timeline, by_goroutine))
+
+
+def encode_pair(base: Timeline, new: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]:
+    """Yield the lines of two traces; a stack of one side only has 0 on the other."""
+    pairs: dict[str, list[int]] = {}
+    for side, timeline in enumerate((base, new)):
+        for stack, weight in _weights(timeline, by_goroutine):
+            pairs.setdefault(stack, [0, 0])[side] += weight
+    return _in_pieces(f"{stack} {before} {after}\n" for stack, (before, after) in pairs.items())
+
+
+def _in_pieces(lines: Iterator[str]) -> Iterator[bytes]:
+    pieces: list[str] = []
+    for line in lines:
+        pieces.append(line)
+        if len(pieces) == _CHUNK:
+            yield "".join(pieces).encode("utf-8", "replace")
+            pieces.clear()
+    yield "".join(pieces).encode("utf-8", "replace")
+
+
+def _weights(timeline: Timeline, by_goroutine: bool) -> Iterator[tuple[str, int]]:
+    """Stacks that took time themselves."""
     stacks = merge(timeline, by_track=by_goroutine)
     # Frames are parted by semicolons, and Go type arguments such as struct { A int; B string } have them.
     names = [name.replace(";", ",") for name in timeline.source.function_names]
     titles = [printable(track.title).replace(";", ",") for track in timeline.tracks]
-    weights = stacks.self_ns.tolist()
-    for low in range(0, len(stacks), _CHUNK):
-        nodes = range(low, min(low + _CHUNK, len(stacks)))
-        lines = (
-            f"{';'.join(_frames(stacks, node, names, titles))} {weights[node]}\n" for node in nodes if weights[node]
-        )
-        yield "".join(lines).encode("utf-8", "replace")
+    for node, weight in enumerate(stacks.self_ns.tolist()):
+        if weight:
+            yield ";".join(_frames(stacks, node, names, titles)), weight
 
 
 def _frames(stacks: Stacks, node: int, names: list[str], titles: list[str]) -> list[str]:

@@ -34,7 +34,7 @@ class ExportRequest:
 def export(
     selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
 ) -> list[str]:
-    """Write one trace, or for html one or two.
+    """Write one trace, or for html and folded one or two.
 
     Returns:
         What was left out, one line each.
@@ -47,6 +47,10 @@ def export(
     selections, notes = _drawable(selections, request.format)
     if request.format == ExportFormat.HTML:
         return [*notes, *_html(selections, titles, request, file)]
+    if request.format == ExportFormat.FOLDED and len(selections) == 2:
+        for piece in _folded_pair(selections, request):
+            file.write(piece)
+        return notes
     (selection,) = selections
     if request.format in (ExportFormat.CSV, ExportFormat.JSONL):
         _rows(selection, request, file)
@@ -83,6 +87,15 @@ def _pieces(selection: "Selection", request: ExportRequest) -> Iterable[bytes]:
     else:
         pieces = encoder.encode(build(source))
     return pieces
+
+
+def _folded_pair(selections: Sequence["Selection"], request: ExportRequest) -> Iterable[bytes]:
+    from funcrec.report.export import folded
+    from funcrec.report.export.source import Source
+    from funcrec.report.export.timeline import build
+
+    base, new = (build(Source.of(selection, request.names)) for selection in selections)
+    return folded.encode_pair(base, new, by_goroutine=request.by_goroutine)
 
 
 def _rows(selection: "Selection", request: ExportRequest, file: BinaryIO) -> None:

@@ -89,6 +89,12 @@ def test_goroutines_can_be_kept_apart(trace: Path) -> None:
     assert all(line.startswith(("goroutine ", "no goroutine")) for line in lines)
 
 
+def test_two_traces_fold_into_two_counts_a_line(trace: Path, tmp_path: Path) -> None:
+    one = funcrec("export", trace, "-o", "-", "--format", "folded").stdout.splitlines()
+    both = funcrec("export", trace, trace, "-o", "-", "--format", "folded").stdout.splitlines()
+    assert [line.rsplit(" ", 2) for line in both] == [[*line.rsplit(" ", 1), line.rsplit(" ", 1)[1]] for line in one]
+
+
 def test_a_folder_becomes_a_dataset(trace: Path, calls: list[dict], tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow.parquet")
     funcrec("export", trace, "-o", f"{tmp_path}/calls/")
@@ -96,7 +102,7 @@ def test_a_folder_becomes_a_dataset(trace: Path, calls: list[dict], tmp_path: Pa
     assert arrow.read_table(tmp_path / "calls").num_rows == len(calls)
 
 
-def test_two_traces_make_a_comparison_only_in_html(trace: Path, tmp_path: Path) -> None:
+def test_two_traces_make_a_comparison_in_html(trace: Path, tmp_path: Path) -> None:
     funcrec("export", trace, trace, "-o", tmp_path / "x.html", "--by", "depth")
     assert '"bucket_comparison":[' in (tmp_path / "x.html").read_text()
     refused = funcrec("export", trace, trace, "-o", tmp_path / "x.json", check=False)
