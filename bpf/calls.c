@@ -1,7 +1,8 @@
 /* One program for every site: what a hit means is in its cookie, so that any mix of sites is one link.
  *
  * Macros from the generator: the offsets of goroutine.h, RINGS, SITES, FACT_PAGES, and the switches PID_FILTER (0 none,
- * 1 only listed, 2 all but listed), GATED, DEFERRED, VALUES, CONDITION and CHAINED (0/1) with their files before this one.
+ * 1 only listed, 2 all but listed), BY_PLACE, GATED, DEFERRED, VALUES, CONDITION and CHAINED (0/1) with their files before
+ * this one.
  */
 
 /* The cookie, low bits first; record/attach.py packs it. */
@@ -35,6 +36,16 @@ BPF_RINGBUF_OUTPUT(facts, FACT_PAGES);
 #if PID_FILTER
 BPF_F_TABLE("hash", u32, u32, pids, 16384, 0);
 #endif
+
+static __always_inline int is_stranger(u32 pid)
+{
+#if PID_FILTER
+	return (pids.lookup(&pid) != 0) != (PID_FILTER == 1);
+#else
+	return 0;
+#endif
+}
+
 /* x86 condition codes in pairs: 0 OF, 1 CF, 2 ZF, 3 CF|ZF, 4 SF, 5 PF, 6 SF!=OF, 7 ZF|SF!=OF; an odd code negates. */
 static __always_inline int branch_taken(u64 flags, u32 condition)
 {
@@ -124,10 +135,8 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	event.pid = pid_tid >> 32;
 	event.tid = pid_tid;
-#if PID_FILTER
-	if ((pids.lookup(&event.pid) != 0) != (PID_FILTER == 1))
+	if (is_stranger(event.pid))
 		return 0;
-#endif
 	state = ring_state_of(ring);
 	if (!state)
 		return 0;
@@ -285,12 +294,34 @@ chained:
 #endif
 }
 
+#if BY_PLACE
+/* A hit that cannot be told from others is left out, and counted with those outside of goroutines. */
+static __always_inline void leave_out(u32 pid)
+{
+	struct ring_state *state = ring_state_of(bpf_get_smp_processor_id() % RINGS);
+
+	if (state && !is_stranger(pid))
+		__sync_fetch_and_add(&state->no_goroutine, 1);
+}
+#endif
+
 int hit(struct pt_regs *ctx)
 {
+#if BY_PLACE
+	u64 cookie = place_cookie(ctx);
+#else
 	u64 cookie = bpf_get_attach_cookie(ctx);
+#endif
 	u32 zero = 0;
 	struct control *now = control.lookup(&zero);
 
+#if BY_PLACE
+	if (!cookie) {
+		if (now && !now->closed)
+			leave_out(bpf_get_current_pid_tgid() >> 32);
+		return 0;
+	}
+#endif
 	if (!now || superseded(now, COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
 		return 0;
 	if (now->closed || !take_hit(ctx, cookie))

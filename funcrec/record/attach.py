@@ -1,42 +1,82 @@
-"""Attach a loaded program to many file offsets with uprobe_multi links.
+"""Ways to attach a loaded program to many file offsets, behind one small interface.
 
-One link holds any number of sites, so nothing here grows with them but two arrays; closing its descriptor, or dying,
-removes every breakpoint. Never a return probe.
+A way never uses return probes, and closing what it made removes every breakpoint. `ways.py` says which a kernel has.
 """
 
-import ctypes
-import errno
-import os
 from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
 
-import numpy as np
-
-from funcrec.errors import FuncrecError, HostError
 from funcrec.plan.sites import ProbeSite
-from funcrec.record.syscall import bpf
-
-_BPF_LINK_CREATE = 28
-_BPF_TRACE_UPROBE_MULTI = 48
-_ENOTSUPP = 524  # kernel-internal; uprobe registration leaks it for an instruction it cannot probe
+from funcrec.record.places import Places
 
 
-class _LinkAttr(ctypes.Structure):
-    """union bpf_attr.link_create with .uprobe_multi, Linux 6.6 include/uapi/linux/bpf.h; 64 bytes."""
+class Way(StrEnum):
+    """How sites are attached, the best first."""
 
-    _fields_ = (
-        ("prog_fd", ctypes.c_uint32),
-        ("target_fd", ctypes.c_uint32),
-        ("attach_type", ctypes.c_uint32),
-        ("link_flags", ctypes.c_uint32),
-        ("path", ctypes.c_uint64),
-        ("offsets", ctypes.c_uint64),
-        ("ref_ctr_offsets", ctypes.c_uint64),
-        ("cookies", ctypes.c_uint64),
-        ("count", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("pid", ctypes.c_uint32),
-        ("_pad", ctypes.c_uint32),
-    )
+    MULTI = "multi"  # uprobe_multi links, Linux 6.6
+    TRACEFS = "tracefs"  # one uprobe event with many points, Linux 5.15 (for the cookies of links to perf events)
+    PERF = "perf"  # a perf event for every site, Linux 5.15
+
+
+class Link(Protocol):
+    """Something that keeps sites armed."""
+
+    def close(self) -> None:
+        """Disarm them."""
+
+
+class Attacher(Protocol):
+    """Attaches one program to one file.
+
+    Attributes:
+        by_site: every link holds one site only, so that a site can go without the others.
+    """
+
+    by_site: bool
+
+    def attach(self, offsets: Sequence[int], cookies: Sequence[int], pids: Sequence[int]) -> Sequence[Link]:
+        """Arm the sites.
+
+        Args:
+            offsets: file offsets of instruction starts, each once.
+            cookies: one for each.
+            pids: in these processes; none: in every process that maps the file, also later.
+
+        Returns:
+            one link for each site when `by_site`, else any number.
+
+        Raises:
+            HostError: the kernel cannot do this, or forbids it.
+            FuncrecError: an offset cannot be probed, or a process is gone.
+        """
+
+    def close(self) -> None:
+        """Give back what was made beside the links, which are closed by then."""
+
+
+def attacher(way: Way, program: int, path: str, places: Places | None = None) -> Attacher:
+    """Return what attaches a program to a file.
+
+    Args:
+        way: that the program was loaded for.
+        program: descriptor of the program; it stays the caller's.
+        path: of the file; `/proc/self/fd/N` pins the very inode that was read.
+        places: where a program looks its cookies up, if `way` cannot hand them over.
+    """
+    if way == Way.TRACEFS:
+        from funcrec.record.attach_tracefs import TracefsAttacher
+
+        if places is None:
+            raise ValueError("attaching through tracefs needs a table of places")
+        return TracefsAttacher(program, path, places)
+    if way == Way.PERF:
+        from funcrec.record.attach_perf import PerfAttacher
+
+        return PerfAttacher(program, path)
+    from funcrec.record.attach_multi import MultiAttacher
+
+    return MultiAttacher(program, path)
 
 
 def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:
@@ -65,57 +105,3 @@ def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, tw
 def of_generation(plain: int, generation: int) -> int:
     """The cookie in a link of a generation, 0 or 1: COOKIE_GENERATION of bpf/guard.h."""
     return plain | generation << 38
-
-
-def attach_multi(program: int, path: str, offsets: Sequence[int], cookies: Sequence[int], pid: int = 0) -> int:
-    """Create one link over all offsets and return its descriptor.
-
-    Args:
-        program: descriptor of a program loaded for uprobe_multi.
-        path: the file; `/proc/self/fd/N` pins the very inode that was read.
-        offsets: file offsets of instruction starts.
-        cookies: one per offset.
-        pid: 0 for every process, also later ones, that maps the file.
-
-    Raises:
-        HostError: the kernel has no uprobe_multi, or forbids it.
-        FuncrecError: an offset cannot be probed, or the process is gone.
-    """
-    offset_array = np.asarray(offsets, dtype=np.uint64)
-    plainarray = np.asarray(cookies, dtype=np.uint64)
-    encoded = ctypes.create_string_buffer(os.fsencode(path))
-    attr = _LinkAttr(
-        prog_fd=program,
-        attach_type=_BPF_TRACE_UPROBE_MULTI,
-        path=ctypes.addressof(encoded),
-        offsets=offset_array.ctypes.data,
-        cookies=plainarray.ctypes.data,
-        count=len(offset_array),
-        pid=pid,
-    )
-    link, code = bpf(_BPF_LINK_CREATE, attr)
-    if code:
-        raise _explain(code, path, len(offset_array), pid)
-    return link
-
-
-def _explain(code: int, path: str, count: int, pid: int) -> FuncrecError:
-    if code in (errno.EPERM, errno.EACCES):
-        return HostError(
-            f"the kernel does not let this process attach probes to {path}",
-            remedy="run as root, or with CAP_BPF and CAP_PERFMON",
-        )
-    if code == errno.ESRCH:
-        return FuncrecError(f"process {pid} ended before the probes were in place", remedy="start it again and retry")
-    if code == errno.EINVAL:
-        return HostError(
-            "this kernel cannot attach many probes at once (uprobe_multi, Linux 6.6)",
-            remedy="use a kernel of 6.6 or later; funcrec doctor checks it",
-        )
-    if code == _ENOTSUPP:
-        return FuncrecError(
-            f"one of {count} instructions of {path} cannot be probed",
-            remedy="leave functions out with -u '!PATTERN'; funcrec list -v shows the instructions",
-        )
-    reason = os.strerror(code) if code in errno.errorcode else f"error {code}"
-    return FuncrecError(f"attaching {count} probes to {path} failed: {reason}", remedy="run funcrec doctor")

@@ -3,7 +3,6 @@
 Every trial is undone at once and touches no process. What it does not know: the target and its plan.
 """
 
-import ctypes
 import errno
 import os
 import platform
@@ -16,16 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record.attach import Way
 from funcrec.record.cpus import slots
+from funcrec.record.ways import attempt, close, forced, load_empty, raw_bpf
 from funcrec.units import format_size
 
-_SYS_BPF = 321  # x86-64
-# Commands and types of include/uapi/linux/bpf.h.
-_MAP_CREATE, _PROG_LOAD, _LINK_CREATE = 0, 5, 28
-_MAP_TYPE_RINGBUF, _PROG_TYPE_KPROBE = 27, 2
-_TRACE_UPROBE_MULTI = 48
-# r0 = 0; exit
-_EMPTY_PROGRAM = bytes.fromhex("b700000000000000 9500000000000000")
+_MAP_CREATE, _MAP_TYPE_RINGBUF = 0, 27  # include/uapi/linux/bpf.h
 _CAP_PERFMON, _CAP_BPF, _CAP_SYS_ADMIN = 38, 39, 21  # include/uapi/linux/capability.h
 
 _AS_ROOT = "run as root (sudo), or give the process CAP_BPF and CAP_PERFMON"
@@ -62,45 +57,9 @@ class Requirement:
     remedy: str = ""
 
 
-def _bpf(command: int, attr: bytes) -> int:
-    """One bpf() call; returns the descriptor, or minus errno."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(attr, len(attr))
-    result = int(libc.syscall(_SYS_BPF, command, buffer, len(attr)))
-    return result if result >= 0 else -ctypes.get_errno()
-
-
 def _create_ring() -> int:
     page = resource.getpagesize()
-    return _bpf(_MAP_CREATE, struct.pack("<IIII", _MAP_TYPE_RINGBUF, 0, 0, page).ljust(72, b"\0"))
-
-
-def _load_program(attach_type: int) -> int:
-    """Load a program that does nothing, as `union bpf_attr` of PROG_LOAD up to expected_attach_type."""
-    instructions = ctypes.create_string_buffer(_EMPTY_PROGRAM, len(_EMPTY_PROGRAM))
-    licence = ctypes.create_string_buffer(b"GPL")
-    attr = struct.pack(
-        "<IIQQIIQII16sII",
-        *(_PROG_TYPE_KPROBE, len(_EMPTY_PROGRAM) // 8, ctypes.addressof(instructions), ctypes.addressof(licence)),
-        *(0, 0, 0, 0, 0, b"funcrec_check", 0, attach_type),
-    )
-    return _bpf(_PROG_LOAD, attr)
-
-
-def _link_to_folder(program: int) -> int:
-    """Ask for a uprobe_multi link on a folder: a kernel that knows such links says EBADF, and nothing is attached."""
-    path = ctypes.create_string_buffer(b"/")
-    offsets = (ctypes.c_uint64 * 1)(0)
-    attr = struct.pack(
-        "<IIIIQQQQIII4x",
-        *(program, 0, _TRACE_UPROBE_MULTI, 0, ctypes.addressof(path), ctypes.addressof(offsets), 0, 0, 1, 0, 0),
-    )
-    return _bpf(_LINK_CREATE, attr)
-
-
-def _close(descriptor: int) -> None:
-    if descriptor >= 0:
-        os.close(descriptor)
+    return raw_bpf(_MAP_CREATE, struct.pack("<IIII", _MAP_TYPE_RINGBUF, 0, 0, page).ljust(72, b"\0"))
 
 
 def _status_field(name: str) -> str:
@@ -145,8 +104,8 @@ def _architecture() -> Requirement:
 
 
 def _privilege() -> Requirement:
-    program = _load_program(0)
-    _close(program)
+    program = load_empty()
+    close(program)
     if program >= 0:
         return Requirement("privilege", Status.FOUND, _capabilities())
     detail = f"{_capabilities()}: loading a BPF program gives {errno.errorcode.get(-program, str(-program))}"
@@ -158,7 +117,7 @@ def _privilege() -> Requirement:
 
 def _ring_buffer() -> Requirement:
     ring = _create_ring()
-    _close(ring)
+    close(ring)
     if ring >= 0:
         return Requirement("ring buffer", Status.FOUND, "BPF ring buffer maps can be created")
     if ring == -errno.EINVAL:
@@ -169,16 +128,29 @@ def _ring_buffer() -> Requirement:
     return Requirement("ring buffer", Status.MISSING, detail, "raise the memory limits: ulimit -l unlimited")
 
 
-def _uprobe_multi() -> Requirement:
-    program = _load_program(_TRACE_UPROBE_MULTI)
-    if program in (-errno.EPERM, -errno.EACCES):
+_WAYS = {
+    Way.MULTI: "uprobe_multi links (many probes at once)",
+    Way.TRACEFS: "an event with many points in tracefs: thousands of probes take seconds to arm",
+    Way.PERF: "a perf event for each probe: for a few dozen, given back at ten a second",
+}
+
+
+def _uprobes() -> Requirement:
+    asked = forced()
+    answers = {}
+    for way in Way if asked is None else [asked]:
+        answers[way] = attempt(way)
+        if not answers[way]:
+            if way == Way.MULTI or asked:
+                return Requirement("uprobes", Status.FOUND, _WAYS[way])
+            return Requirement("uprobes", Status.NOTE, _WAYS[way], "Linux 6.6 or later arms them at once")
+    if all(code in (errno.EPERM, errno.EACCES) for code in answers.values()):
         return Requirement("uprobes", Status.UNKNOWN, "cannot be tried without privilege", _refusal())
-    answer = _link_to_folder(program) if program >= 0 else program
-    _close(program)
-    if answer == -errno.EBADF:
-        return Requirement("uprobes", Status.FOUND, "uprobe_multi links (many probes at once)")
-    detail = f"no uprobe_multi links ({errno.errorcode.get(-answer, str(-answer))})"
-    return Requirement("uprobes", Status.MISSING, detail, "use Linux 6.6 or later, built with CONFIG_UPROBES")
+    tried = ", ".join(f"{way} {errno.errorcode.get(code, str(code))}" for way, code in answers.items())
+    remedy = "mount -t tracefs nodev /sys/kernel/tracing; or use Linux 6.6 or later, built with CONFIG_UPROBES"
+    if os.geteuid() != 0:
+        remedy = "run as root (sudo): capabilities are enough from Linux 6.6 on"
+    return Requirement("uprobes", Status.MISSING, f"no way to attach works ({tried})", remedy)
 
 
 def _bcc() -> Requirement:
@@ -189,7 +161,7 @@ def _bcc() -> Requirement:
     compiler.submit(Program("int check(void *context) { return 0; }", (), ("check",), (), multi=False))
     try:
         for descriptor in compiler.result().values():
-            _close(descriptor)
+            close(descriptor)
     except HostError as error:
         if "load" in error.cause and "Python module" not in error.cause:
             return Requirement("BCC", Status.FOUND, "compiles; the kernel refused to load what it made")
@@ -238,7 +210,7 @@ def _limits() -> Requirement:
 
 
 _CHECKS: tuple[Callable[[], Requirement], ...] = (
-    *(_architecture, _privilege, _ring_buffer, _uprobe_multi),
+    *(_architecture, _privilege, _ring_buffer, _uprobes),
     *(_lockdown, _limits, _packages, _bcc),
 )
 
@@ -261,7 +233,7 @@ def require() -> None:
     Raises:
         HostError: the first requirement that is missing, with its remedy.
     """
-    for check in (_architecture, _privilege, _ring_buffer, _uprobe_multi):
+    for check in (_architecture, _privilege, _ring_buffer, _uprobes):
         requirement = check()
         if requirement.status == Status.MISSING:
             raise HostError(

@@ -11,6 +11,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.record.compile import Program
 from funcrec.record.conditioncode import condition_code
 from funcrec.record.conditionmaps import condition_macros
+from funcrec.record.places import PLACES, ImageFacts
 from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
 from funcrec.target.runtime_layout import RuntimeLayout
@@ -44,6 +45,8 @@ class ProgramRequest:
         chained: some hits tell the exits of several frames.
         condition: that calls are tested against.
         entry_only: no exits are probed.
+        multi: load for uprobe_multi links.
+        image: how to find the cookie of a hit by its place; None: links hand it over.
     """
 
     layout: RuntimeLayout
@@ -56,6 +59,8 @@ class ProgramRequest:
     chained: bool = False
     condition: Lowered | None = None
     entry_only: bool = False
+    multi: bool = True
+    image: ImageFacts | None = None
 
 
 def generate(request: ProgramRequest) -> Program:
@@ -66,6 +71,7 @@ def generate(request: ProgramRequest) -> Program:
             "#include <linux/types.h>",
             _source("events.h"),
             _source("goroutine.h"),
+            *([_source("place.h")] if request.image else []),
             _source("rings.h"),
             _source("guard.h"),
             _source("send.h"),
@@ -91,8 +97,17 @@ def generate(request: ProgramRequest) -> Program:
         maps += ["condition_sites", "condition_loads"]
     if request.chained:
         maps += ["chains", "chain_origins"]
+    if request.image:
+        maps.append("places")
     reads_memory = request.values is not None or request.condition is not None
-    return Program(text=text, flags=_flags(request), programs=("hit",), maps=tuple(maps), sleepable=reads_memory)
+    return Program(
+        text=text,
+        flags=_flags(request),
+        programs=("hit",),
+        maps=tuple(maps),
+        multi=request.multi,
+        sleepable=reads_memory,
+    )
 
 
 def _source(name: str) -> str:
@@ -122,6 +137,7 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         "DEFERRED_FRAMES": DEFERRED_FRAMES,
         "MIN_NS": request.min_ns,
         "VALUES": int(request.values is not None),
+        "BY_PLACE": int(request.image is not None),
         "CHAINED": int(request.chained),
         "CONDITION": int(request.condition is not None),
     }
@@ -129,6 +145,12 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         values |= condition_macros(request.condition, exits=not request.entry_only)
     if request.values is not None:
         values |= value_macros(request.values)
+    if request.image is not None:
+        values |= {"PLACES": PLACES}
+        if request.image.bias is None:
+            values["GOEXIT_OFFSET"] = request.image.goexit
+        else:
+            values["IMAGE_BIAS"] = request.image.bias
     if layout.parent_goid is not None:
         values["G_PARENT"] = layout.parent_goid
     return tuple(f"-D{name}={value}" for name, value in values.items())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from funcrec.record.attach import attach_multi, of_generation
+from funcrec.record.attach import Attacher, Link, of_generation
 from funcrec.record.rings import Rows
 
 CONTROL = np.dtype([("closed", "<u8"), ("epoch", "<u8"), ("young", "<u8")])
@@ -23,24 +23,22 @@ class _Stage:
     offsets: list[int]
     cookies: list[int]
     generation: int = 0
-    links: list[int] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
 
 class Links:
     """All links of one program to one file.
 
     Args:
-        program: descriptor of the loaded program; it stays the caller's.
+        attacher: of the program to the file; closed with the links.
         control: live CONTROL row of the program's map.
-        path: the file, see `attach_multi`.
-        pids: one link for each and stage; none: links for every process.
+        pids: links for these; none: for every process.
     """
 
-    def __init__(self, program: int, control: Rows, path: str, pids: Sequence[int]) -> None:
-        self._program = program
+    def __init__(self, attacher: Attacher, control: Rows, pids: Sequence[int]) -> None:
+        self._attacher = attacher
         self._control = control
-        self._path = path
-        self._pids = list(pids) or [0]
+        self._pids = list(pids)
         self._stages: list[_Stage] = []
         self._epoch = 0
 
@@ -51,7 +49,7 @@ class Links:
             sites, offsets, cookies: one of each per probe.
 
         Raises:
-            FuncrecError: see `attach_multi`; links that were made stay until `close`.
+            FuncrecError: see `Attacher.attach`; links that were made stay until `close`.
         """
         if sites:
             stage = _Stage(sites, offsets, cookies)
@@ -62,13 +60,16 @@ class Links:
         """Go on without some sites; no hit of the others is missed or comes twice.
 
         Raises:
-            FuncrecError: see `attach_multi`; the old links are still there then.
+            FuncrecError: see `Attacher.attach`; the old links are still there then.
         """
         dropped = set(sites)
         for position in reversed(range(len(self._stages))):
             stage = self._stages[position]
             kept = [at for at, site in enumerate(stage.sites) if site not in dropped]
             if len(kept) == len(stage.sites):
+                continue
+            if self._attacher.by_site:
+                self._leave(stage, kept)
                 continue
             young = _Stage(
                 [stage.sites[at] for at in kept],
@@ -78,6 +79,14 @@ class Links:
             )
             self._succeed(stage, young)
             self._stages[position] = young
+
+    def _leave(self, stage: _Stage, kept: list[int]) -> None:
+        """Close the links of all sites but those at some positions."""
+        stays = set(kept)
+        _close([link for at, link in enumerate(stage.links) if at not in stays])
+        stage.links = [stage.links[at] for at in kept]
+        for column in (stage.sites, stage.offsets, stage.cookies):
+            column[:] = [column[at] for at in kept]
 
     def _succeed(self, old: _Stage, young: _Stage) -> None:
         self._epoch += 1
@@ -94,17 +103,18 @@ class Links:
 
     def _attach(self, stage: _Stage) -> None:
         cookies = [of_generation(cookie, stage.generation) for cookie in stage.cookies]
-        for pid in self._pids:
-            if self._epoch and pid and not os.path.exists(f"/proc/{pid}"):
-                continue  # ended since the first attach
-            stage.links.append(attach_multi(self._program, self._path, stage.offsets, cookies, pid))
+        # Those that have ended since the first attach are left out.
+        pids = [pid for pid in self._pids if not self._epoch or os.path.exists(f"/proc/{pid}")]
+        if pids or not self._pids:
+            stage.links += self._attacher.attach(stage.offsets, cookies, pids)
 
     def close(self) -> None:
         """Disarm, the last stage first; safe to call twice."""
         while self._stages:
             _close(self._stages.pop().links)
+        self._attacher.close()
 
 
-def _close(links: list[int]) -> None:
+def _close(links: list[Link]) -> None:
     while links:
-        os.close(links.pop())
+        links.pop().close()

@@ -20,6 +20,7 @@ class Capability(IntEnum):
 
     CHOWN = 0  # a further trace file is given to the sudo caller
     DAC_OVERRIDE = 1  # a further trace file in a folder of somebody else's
+    DAC_READ_SEARCH = 2  # the number of an event that tracefs shows to root only
     KILL = 5  # pass a signal on to a program of another user
     SYS_PTRACE = 19  # read who a process of another user is, in /proc
     PERFMON = 38  # the guard makes a link anew

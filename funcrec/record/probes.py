@@ -17,7 +17,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
-from funcrec.record.attach import cookie
+from funcrec.record.attach import Attacher, Way, attacher, cookie
 from funcrec.record.calibrate import hit_costs
 from funcrec.record.captures import ValueRing
 from funcrec.record.codegen import (
@@ -34,6 +34,7 @@ from funcrec.record.cpus import slots
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import CONTROL, Links
 from funcrec.record.order import takes_over
+from funcrec.record.places import ImageFacts, Places
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
@@ -52,6 +53,8 @@ class Probes:
         layout: of the target's runtime.
         max_sites: the plan will not have more.
         buffer_bytes: for all event rings together.
+        way: of attaching.
+        image: of the target, for a way that finds cookies by place.
         pid_filter, gated, min_ns, values, chained, condition, entry_only: see ProgramRequest.
         rings: how many; 0: one for each CPU.
     """
@@ -70,8 +73,11 @@ class Probes:
         condition: Lowered | None = None,
         entry_only: bool = False,
         rings: int = 0,
+        way: Way = Way.MULTI,
+        image: ImageFacts | None = None,
     ) -> None:
         self._layout = layout
+        self._way = way
         self._pid_filter = pid_filter
         self._rings = min(rings or slots(), MAX_RINGS)
         self._ring_bytes = ring_bytes(buffer_bytes, self._rings)
@@ -95,6 +101,8 @@ class Probes:
             chained=chained,
             condition=condition,
             entry_only=entry_only,
+            multi=way == Way.MULTI,
+            image=image if way == Way.TRACEFS else None,
         )
         self._compiler.submit(generate(request))
 
@@ -174,13 +182,22 @@ class Probes:
         if "condition_sites" in self._descriptors:
             self._admit_calibration()
         self._scrap = Scrap(self._max_sites, self._layout.goid)
-        self._scrap.attach(self._descriptors["hit"])
+        attaching = self._attacher(self._scrap.path, self._scrap.address)
+        self._scrap.attach(attaching)
         costs = hit_costs(self._scrap)
-        self._scrap.attach(self._descriptors["hit"], generation=1)
-        self.hands_over = self.try_order(young=1)
+        if attaching.by_site:
+            self.hands_over = True  # each goes by itself
+        else:
+            self._scrap.attach(attaching, generation=1)
+            self.hands_over = self.try_order(young=1)
         if self._pid_filter == PidFilter.LISTED:
             self.unlist_pid(own)
         return costs
+
+    def _attacher(self, path: str, base: int | None = None) -> Attacher:
+        """What attaches the program to a file; base: where it is mapped if it is no executable."""
+        table = self._descriptors.get("places")
+        return attacher(self._way, self._descriptors["hit"], path, None if table is None else Places(table, base))
 
     def try_order(self, *, young: int) -> bool:
         """Whether a link can take over from another one here, see `takes_over`; not while anything is recorded."""
@@ -196,7 +213,7 @@ class Probes:
     def attach(self, plan: ProbePlan, path: str, pids: Sequence[int], *, entry_only: bool) -> None:
         """Arm all sites, then record what they see: nothing counts before the last one is there."""
         self._control["closed"] = 1
-        self._links = Links(self._descriptors["hit"], self._control, path, pids)
+        self._links = Links(self._attacher(path), self._control, pids)
         # One link for each: an instruction can be a site of two of them, and a link takes it once.
         state = [role for role in Role if role > Role.POINT]
         stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]

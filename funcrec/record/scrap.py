@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from funcrec.plan.sites import ProbeSite, Role, SiteKind
-from funcrec.record.attach import attach_multi, cookie, of_generation
+from funcrec.record.attach import Attacher, Link, cookie, of_generation
 
 # void run(long count /* rdi */, void *g /* rsi */): push r14; mov r14, rsi; L: SITE; dec rdi; jne L; pop r14; ret
 _BEFORE = bytes.fromhex("4156 4989f6")
@@ -20,6 +20,10 @@ SITES = len(_SITES)
 class Scrap:
     """One function for each kind of site, mapped from a file without a name.
 
+    Attributes:
+        path: of that file, for this process.
+        address: where it is mapped.
+
     Args:
         first_site: number of the first of SITES site numbers that the plan leaves free.
         goid_offset: of runtime.g, to make up a goroutine that the program believes.
@@ -31,31 +35,33 @@ class Scrap:
         code = _code()
         os.write(self._descriptor, code)
         self._map = mmap.mmap(self._descriptor, len(code), mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
-        self._address = np.frombuffer(self._map, dtype=np.uint8).ctypes.data
+        self.address = np.frombuffer(self._map, dtype=np.uint8).ctypes.data
         self._goroutine = _goroutine(goid_offset)
-        self._links: list[int] = []
+        self.path = f"/proc/self/fd/{self._descriptor}"
+        self._links: list[Link] = []
+        self._attacher: Attacher | None = None
 
-    def attach(self, program: int, generation: int = 0) -> None:
+    def attach(self, attacher: Attacher, generation: int = 0) -> None:
         """Put probes on all its sites; they stay until `close`, since taking them away takes long.
 
         Args:
-            program: descriptor of the loaded `hit`.
+            attacher: of the loaded `hit` to this file; closed with the scrap.
             generation: of the link, see bpf/guard.h.
 
         Raises:
-            FuncrecError: see `attach_multi`.
+            FuncrecError: see `Attacher.attach`.
         """
         offsets = [index * _SLOT + len(_BEFORE) for index in range(SITES)]
         cookies = [
             of_generation(cookie(self._first_site + index, ProbeSite(0, 0, offset, Role.POINT), root=True), generation)
             for index, offset in enumerate(offsets)
         ]
-        path = f"/proc/self/fd/{self._descriptor}"
-        self._links.append(attach_multi(program, path, offsets, cookies, os.getpid()))
+        self._attacher = attacher
+        self._links += attacher.attach(offsets, cookies, [os.getpid()])
 
     def run(self, kind: SiteKind, hits: int) -> None:
         """Pass the site of a kind so many times."""
-        function = self._address + list(_SITES).index(kind) * _SLOT
+        function = self.address + list(_SITES).index(kind) * _SLOT
         ctypes.CFUNCTYPE(None, ctypes.c_long, ctypes.c_void_p)(function)(hits, self._goroutine.ctypes.data)
 
     def site(self, kind: SiteKind) -> int:
@@ -65,7 +71,9 @@ class Scrap:
     def close(self) -> None:
         """Take the probes away; safe to call twice."""
         while self._links:
-            os.close(self._links.pop())
+            self._links.pop().close()
+        if self._attacher is not None:
+            self._attacher.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

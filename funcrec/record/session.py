@@ -18,12 +18,14 @@ from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record.adapt import Adaptation
+from funcrec.record.attach import Way
 from funcrec.record.binary import Binary
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
+from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
 from funcrec.record.processes import check_runs
@@ -32,6 +34,7 @@ from funcrec.record.scope import Scope
 from funcrec.record.series import TraceSeries
 from funcrec.record.snapshot import plan_snapshot, target_facts
 from funcrec.record.watch import Watch
+from funcrec.record.ways import choose
 from funcrec.target.executable import Executable
 from funcrec.trace.records import ClockReading, Header
 
@@ -131,6 +134,7 @@ class _Session:
         self._program = program
         self._scope = scope
         self._progress = Progress(quiet=request.quiet)
+        self._way = choose()
         self._signatures = Signatures(executable)
         self._condition = Condition(request.condition, self._signatures) if request.condition else None
 
@@ -147,6 +151,8 @@ class _Session:
             chained=self._exits == ExitMode.AUTO,
             condition=self._condition.lowered if self._condition else None,
             entry_only=request.entry_only,
+            way=self._way,
+            image=image_facts(self._executable) if self._way == Way.TRACEFS else None,
         )
         try:
             plan = self._plan()
@@ -199,7 +205,7 @@ class _Session:
             arguments=request.arguments and request.values,
             results=request.results and request.values,
             exits=self._exits,
-            adaptive=True,
+            adaptive=self._way != Way.PERF,  # whose sites come and go at a tenth of a second each
             # What the kernel has dropped or let through by an exit cannot be taken back.
             takes_back=not request.roots and not request.min_ns and not request.condition,
             needs=self._condition.needs if self._condition else None,
@@ -303,8 +309,11 @@ class _Session:
         request, program = self._request, self._program
         caller = None if request.keep_user else sudo_caller()
         keep: set[Capability] = set()
-        if request.max_overhead is not None or any(site.spare for site in plan.sites):
+        relinks = request.max_overhead is not None or any(site.spare for site in plan.sites)
+        if relinks and self._way != Way.PERF:
             keep |= {Capability.BPF, Capability.PERFMON}
+        if relinks and self._way == Way.TRACEFS:
+            keep.add(Capability.DAC_READ_SEARCH)
         if program is None:
             keep.add(Capability.SYS_PTRACE)
         elif caller is None:
@@ -338,6 +347,7 @@ class _Session:
                 "pids": request.pids,
                 "launched": self._program is not None,
                 "max_overhead": request.max_overhead,
+                "attach": str(self._way),
             },
             probe_cost_ns=costs,
         )

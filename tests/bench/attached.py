@@ -1,11 +1,10 @@
 """What the bench attaches to a target: an empty program, or a recorder without a file."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from funcrec.plan.sites import ProbePlan
-from funcrec.record.attach import attach_multi
+from funcrec.record.attach_multi import MultiAttacher
 from funcrec.record.codegen import PidFilter
 from funcrec.record.compile import Compiler, Program
 from funcrec.record.drain import Drain
@@ -25,11 +24,11 @@ def empty_program() -> int:
 @contextmanager
 def empty_at(program: int, path: str, offsets: Sequence[int]) -> Iterator[None]:
     """The empty program at file offsets."""
-    link = attach_multi(program, path, offsets, [0] * len(offsets))
+    (link,) = MultiAttacher(program, path).attach(offsets, [0] * len(offsets), [])
     try:
         yield
     finally:
-        os.close(link)
+        link.close()
 
 
 @contextmanager

@@ -72,7 +72,8 @@ def test_what_is_not_needed_any_more_is_given_back(
     recording.interrupt()
     trace = recording.finish()
     assert trace.status == 0, trace.stderr
-    assert sum(call["state"] == "returned" for call in trace.calls) == 22
+    mine = [call["state"] for call in trace.calls if call["pid"] == program.pid]  # another test may run the same binary
+    assert mine.count("returned") == 22
     program.proceed()
     assert program.finish() == 0
 
