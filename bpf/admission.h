@@ -14,7 +14,7 @@ static __always_inline int condition_verdict(struct pt_regs *ctx, struct conditi
 	s->truths |= site->truths;
 	read_registers(s->registers, ctx, s->hit.sp);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < CONDITION_VALUES; i++) {
+	ROUNDS (s, i, CONDITION_VALUES) {
 		u32 at = i;
 
 		index = site->first + i;

@@ -80,6 +80,7 @@ struct condition_scratch {
 	u64 words[4], masks[4]; /* what is searched for */
 	struct condition_frame frame; /* of an exit: as its entry left it */
 	struct frame_key key;
+	u64 round;
 	u64 verdict; /* of an entry, exit or point; of anything else ADMITTED */
 	u8 text[CONDITION_TEXT + 64];
 };
@@ -337,7 +338,7 @@ static __always_inline u64 condition_search(struct condition_scratch *s, struct 
 	for (u32 i = 0; i < 4; i++)
 		s->masks[i] = length >= 8 * i + 8 ? ~0ull : length > 8 * i ? (1ull << (8 * length & 63)) - 1 : 0;
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < CONDITION_TEXT; i++) {
+	ROUNDS (s, i, CONDITION_TEXT) {
 		u32 place = i;
 		u64 differs;
 		u8 *from;

@@ -1,4 +1,25 @@
-/* What values.h and condition.h share: registers, user memory, and what a hit knows already. */
+/* What values.h and condition.h share: registers, user memory, long loops, and what a hit knows already. */
+
+/* ROUNDS(s, i, n): for i from 0 to n - 1, n being a constant. The verifier walks a loop that counts round by round, with
+ * every path of every round. One that may also end by itself (may_goto, Linux 6.9 kernel/bpf/verifier.c) it walks until a
+ * round brings nothing new, if it knows nothing of the count: s->round. The kernel's own limit is 8 million rounds.
+ * In bytes, since assemblers before LLVM 19 have no word for it. */
+#if MAY_GOTO
+#define MAY_GO_ON ({                                                                                                     \
+	__label__ end, on;                                                                                               \
+	int more = 1;                                                                                                    \
+	asm volatile goto("1: .byte 0xe5; .byte 0; .long ((%l[end] - 1b - 8) / 8) & 0xffff; .short 0" :::: end);        \
+	goto on;                                                                                                         \
+end:                                                                                                                     \
+	more = 0;                                                                                                        \
+on:;                                                                                                                     \
+	more;                                                                                                            \
+})
+#define ROUND_OF(s) (*(volatile u32 *)&(s)->round)
+#define ROUNDS(s, i, n) for (u32 i = (ROUND_OF(s) = 0, ROUND_OF(s)); i < (n) && MAY_GO_ON; i = (ROUND_OF(s)++, ROUND_OF(s)))
+#else
+#define ROUNDS(s, i, n) for (u32 i = 0; i < (n); i++)
+#endif
 
 /* Kept in memory during a capture or the test of a condition: what the verifier knows of it must not tell one way to get
  * there from another, or it walks the whole machine once for each. */

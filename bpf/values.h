@@ -10,13 +10,16 @@
  * capture_values().
  */
 
-/* Items and references of one capture; fewer beside a condition, since the verifier follows both in one program. */
-#if CONDITION && (GATED || DEFERRED)
+/* Items and references of one capture; fewer beside a condition where the verifier counts rounds, since it follows both in
+ * one program. */
+#ifndef VALUE_STEPS
+#if CONDITION && (GATED || DEFERRED) && !MAY_GOTO
 #define VALUE_STEPS 64
-#elif CONDITION
+#elif CONDITION && !MAY_GOTO
 #define VALUE_STEPS 128
 #else
 #define VALUE_STEPS 256
+#endif
 #endif
 #define VALUE_QUEUE 128 /* a power of two */
 
@@ -106,6 +109,7 @@ struct value_scratch {
 	u32 elements;        /* still to do after the current one */
 	u32 depth;
 	u32 status;
+	u32 round;
 	struct value_header header;
 	u8 blob[2 * VALUE_BYTES + 16];
 };
@@ -368,7 +372,7 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 	s->ref = site->first_ref;
 	s->refs = site->refs;
 #pragma clang loop unroll(disable)
-	for (int step = 0; step < VALUE_STEPS; step++)
+	ROUNDS (s, step, VALUE_STEPS)
 		if (!value_step(s))
 			break;
 	if (s->refs || s->head != s->tail)

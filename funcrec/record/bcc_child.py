@@ -29,6 +29,8 @@ _SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
 _EXPECTED_ATTACH_TYPE_AT = 68  # behind prog_name[16] and prog_ifindex
 _PROG_LOAD_BYTES = 128
 _UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, Linux 6.6 include/uapi/linux/bpf.h
+# may_goto +0; r0 = 0; exit
+_ONE_LOOP = b"".join(struct.pack("<Q", operation) for operation in (0xE5, 0xB7, 0x95))
 
 
 def _import_bcc() -> Any:
@@ -49,37 +51,53 @@ def _build(request: dict[str, Any]) -> tuple[dict[str, Any], list[int], Any]:
             raise ImportError(f"{bcc.__file__} is not the BPF Compiler Collection")
     except (ImportError, OSError, SyntaxError) as error:
         return {"failed": "import", "detail": str(error)}, [], None
-    if request["sleepable"] and request["multi"]:
-        try:
-            module = bcc.BPF(text=request["text"], cflags=[*request["flags"], "-DSLEEPABLE=1"])
-            programs = [_load_sleepable(module.dump_func(name.encode())) for name in request["programs"]]
-            return _handed_over(request, module, programs)
-        except Exception:  # an older kernel: the plain program below says what is wrong if it is something else
-            pass
+    answer: dict[str, Any] = {}
+    loops = any(macros.get("MAY_GOTO") for macros in request["variants"]) and _knows_may_goto()
+    for macros in request["variants"]:
+        if (macros.get("SLEEPABLE") and not request["multi"]) or (macros.get("MAY_GOTO") and not loops):
+            continue
+        answer, descriptors, module = _try(bcc, request, macros)
+        if module is not None:
+            return answer, descriptors, module
+        if answer["failed"] == "compile" and not macros.get("MAY_GOTO"):
+            break  # of the macros only that one may be more than a compiler knows
+    return answer, [], None
+
+
+def _try(bcc: Any, request: dict[str, Any], macros: dict[str, int]) -> tuple[dict[str, Any], list[int], Any]:
+    """Compile and load one variant; the module is None when that fails."""
     try:
-        module = bcc.BPF(text=request["text"], cflags=[*request["flags"], "-DSLEEPABLE=0"])
+        flags = [*request["flags"], *(f"-D{name}={value}" for name, value in macros.items())]
+        module = bcc.BPF(text=request["text"], cflags=flags)
     except Exception as error:  # bcc raises bare Exception
         return {"failed": "compile", "detail": str(error)}, [], None
     programs = []
     try:
         for name in request["programs"]:
-            attach_type = _UPROBE_MULTI if request["multi"] else -1
-            function = module.load_func(name, bcc.BPF.KPROBE, None, attach_type)
-            programs.append(function.fd)
+            if macros.get("SLEEPABLE"):
+                programs.append(_load(module.dump_func(name.encode()), _SLEEPABLE))
+            else:
+                attach_type = _UPROBE_MULTI if request["multi"] else -1
+                programs.append(module.load_func(name, bcc.BPF.KPROBE, None, attach_type).fd)
     except Exception as error:
         return {"failed": "load", "detail": str(error)}, [], None
-    return _handed_over(request, module, programs)
-
-
-def _handed_over(request: dict[str, Any], module: Any, programs: list[int]) -> tuple[dict[str, Any], list[int], Any]:
     names = [*request["programs"], *request["maps"]]
     descriptors = [*programs, *(module[name.encode()].map_fd for name in request["maps"])]
     # The module owns the descriptors: it must live until they are sent.
     return {"descriptors": names}, descriptors, module
 
 
-def _load_sleepable(instructions: bytes) -> int:
-    """Load a program that may sleep: BCC has no way to say so.
+def _knows_may_goto() -> bool:
+    """Whether the kernel has loops that it need not count; asked for first, since to try one costs a compilation."""
+    try:
+        os.close(_load(_ONE_LOOP, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _load(instructions: bytes, program_flags: int) -> int:
+    """Load a program with flags of BPF_PROG_LOAD, which BCC has no way to give.
 
     Raises:
         OSError: the kernel refuses it.
@@ -96,7 +114,7 @@ def _load_sleepable(instructions: bytes) -> int:
         0,
         0,
         0,
-        _SLEEPABLE,
+        program_flags,
     )
     struct.pack_into("<IIQQIIQII", attr, 0, *values)
     struct.pack_into("<I", attr, _EXPECTED_ATTACH_TYPE_AT, _UPROBE_MULTI)

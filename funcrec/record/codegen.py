@@ -21,6 +21,17 @@ FACT_PAGES = 256
 MAX_RINGS = 1024
 DEFERRED_FRAMES = 262_144  # open frames at one time; beyond it calls are kept whatever they last
 
+# Programs that read the target's memory, the best first. Sleeping ones can bring in pages. Verifiers that count rounds
+# follow fewer steps of a capture: what is left unread then is marked.
+VARIANTS = (
+    {"SLEEPABLE": 1, "MAY_GOTO": 1},
+    {"SLEEPABLE": 1, "MAY_GOTO": 0},
+    {"SLEEPABLE": 1, "MAY_GOTO": 0, "VALUE_STEPS": 32},
+    {"SLEEPABLE": 0, "MAY_GOTO": 1},
+    {"SLEEPABLE": 0, "MAY_GOTO": 0},
+    {"SLEEPABLE": 0, "MAY_GOTO": 0, "VALUE_STEPS": 32},
+)
+
 
 class PidFilter(IntEnum):
     """Which processes of the binary are recorded."""
@@ -106,7 +117,7 @@ def generate(request: ProgramRequest) -> Program:
         programs=("hit",),
         maps=tuple(maps),
         multi=request.multi,
-        sleepable=reads_memory,
+        variants=VARIANTS if reads_memory else ({},),
     )
 
 

@@ -31,7 +31,8 @@ class Program:
         programs: names of the BPF functions to load.
         maps: names of the maps to hand back.
         multi: load for uprobe_multi links (Linux 6.6).
-        sleepable: let the programs sleep (macro SLEEPABLE is 1) where the kernel allows it, else 0.
+        variants: macros of which the first set is taken that the kernel accepts; SLEEPABLE=1 among them: the programs
+            may sleep, MAY_GOTO=1: they have loops that the verifier need not count (Linux 6.9).
     """
 
     text: str
@@ -39,7 +40,7 @@ class Program:
     programs: tuple[str, ...]
     maps: tuple[str, ...]
     multi: bool = True
-    sleepable: bool = False
+    variants: tuple[dict[str, int], ...] = ({},)
 
 
 class Compiler:
@@ -69,7 +70,7 @@ class Compiler:
                 "programs": program.programs,
                 "maps": program.maps,
                 "multi": program.multi,
-                "sleepable": program.sleepable,
+                "variants": program.variants,
                 "kernel_source": str(data_path("bpf/stubs")),
             }
         ).encode()
@@ -124,6 +125,11 @@ class Compiler:
             error = HostError(
                 "the kernel does not let this process load BPF programs",
                 remedy="run as root, or with CAP_BPF and CAP_PERFMON (a container: and a seccomp profile with bpf)",
+            )
+        elif stage == "load" and "too large" in log:
+            error = HostError(
+                f"the program is more than this kernel's verifier looks through: {_last_line(log)}",
+                remedy="ask for less at once: a shorter --if, no ROOT or --min; or test it with --where on the trace",
             )
         elif stage == "load":
             error = HostError(
