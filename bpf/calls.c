@@ -162,6 +162,11 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	if (role == ROLE_START) {
 		forget_image(&key);
 	} else if (role >= ROLE_RECOVERY) {
+#if CONDITION && CONDITION_EXITS
+		test = condition_scratch_of(event.tid);
+		if (test)
+			condition_over(test, role, key.goid, event.pid, depth);
+#endif
 		/* Of interest for goroutines that have frames; once the table was full nobody knows which do. */
 		struct ring_state *first = ring_state_of(0);
 		if (!goroutines.lookup(&key) && first && !first->full_goroutines)
@@ -178,8 +183,12 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 #if CONDITION
 	/* Before anything is sent: a call that is not wanted costs no room. */
 	test = condition_scratch_of(event.tid);
-	if (!test)
+	if (!test) {
+		/* Whether the condition holds, nobody knows. */
+		if (role < ROLE_RECOVERY)
+			lose(state, site, 1);
 		return 0;
+	}
 	test->hit.event = event;
 	test->hit.key = key;
 	test->hit.cookie = cookie;

@@ -7,10 +7,15 @@
  * Macros from the generator: SITES, CONDITION_LOADS (rows of the table), CONDITION_VALUES (that the
  * expression names), CONDITION_FRAMES, CONDITION_EXITS (0/1: exits are probed), CONDITION_THREADS, SLEEPABLE. hit.h and frames.h
  * stand before this file, the expression behind it. Interface: condition_scratch_of(), condition_admits(),
- * condition_remembers(), condition_ends().
+ * condition_remembers(), condition_ends(), condition_over().
  */
 
 #define CONDITION_HOPS 8    /* pointers on the way to a value */
+#if MAY_GOTO
+#define CONDITION_UNWIND 4096 /* frames that one hit forgets */
+#else
+#define CONDITION_UNWIND 8
+#endif
 #define CONDITION_TEXT 256  /* bytes of a text, as far as it is looked at */
 #define CONDITION_ENDED 254 /* of one that only a NUL ends */
 #define CONDITION_BIG (1ull << 63)
@@ -68,7 +73,14 @@ struct condition_value {
 struct condition_frame {
 	struct event event; /* its entry */
 	u64 truths;
-	u64 waits;
+	u32 waits;
+	u32 above; /* depth of the frame that was innermost of its stack when it began; 0: none */
+};
+
+/* Of a stack with such frames: the depth of the innermost. Frames that end without an exit are found by it. */
+struct condition_stack {
+	u64 stack; /* as in frame_key */
+	u64 pid;
 };
 
 struct condition_scratch {
@@ -80,6 +92,7 @@ struct condition_scratch {
 	u64 words[4], masks[4]; /* what is searched for */
 	struct condition_frame frame; /* of an exit: as its entry left it */
 	struct frame_key key;
+	struct condition_stack stack;
 	u64 round;
 	u64 verdict; /* of an entry, exit or point; of anything else ADMITTED */
 	u8 text[CONDITION_TEXT + 64];
@@ -94,6 +107,7 @@ BPF_F_TABLE("array", u32, struct condition_load, condition_loads, CONDITION_LOAD
 BPF_F_TABLE("hash", u32, struct condition_scratch, condition_scratches, CONDITION_THREADS, 1 /* BPF_F_NO_PREALLOC */);
 BPF_F_TABLE("array", u32, struct condition_scratch, condition_blank, 1, 0);
 BPF_F_TABLE("hash", struct frame_key, struct condition_frame, condition_frames, CONDITION_FRAMES, 1);
+BPF_F_TABLE("hash", struct condition_stack, u64, condition_stacks, CONDITION_FRAMES, 1);
 
 static __always_inline struct condition_scratch *condition_scratch_of(u32 tid)
 {

@@ -8,6 +8,16 @@ static __always_inline struct ring_state *ring_state_of(u32 ring)
 	return ring_states.lookup(&ring);
 }
 
+/* Counts events that are not sent. The site first: a reader that takes the ring's count first knows a site for every loss. */
+static __always_inline void lose(struct ring_state *state, u32 site, u32 events)
+{
+	u64 *lost = site_lost.lookup(&site);
+
+	if (lost)
+		__sync_fetch_and_add(lost, events);
+	__sync_fetch_and_add(&state->lost_events, events);
+}
+
 static __always_inline void send(u32 ring, struct ring_state *state, struct event *event)
 {
 	if (is_let_go(event->site, event->time_ns)) {
@@ -15,12 +25,6 @@ static __always_inline void send(u32 ring, struct ring_state *state, struct even
 		return;
 	}
 	event->sequence = ++state->sequence;
-	if (ring_output(ring, event)) {
-		u32 site = event->site;
-		u64 *lost = site_lost.lookup(&site);
-		/* The site first: a reader that takes the ring's count first knows a site for every loss. */
-		if (lost)
-			__sync_fetch_and_add(lost, 1);
-		__sync_fetch_and_add(&state->lost_events, 1);
-	}
+	if (ring_output(ring, event))
+		lose(state, event->site, 1);
 }

@@ -103,9 +103,9 @@ def generate(request: ProgramRequest) -> Program:
     if request.min_ns:
         maps.append("deferred")
     if request.values:
-        maps += ["value_sites", "value_programs", "value_refs", "value_types", "value_rings"]
+        maps += ["value_sites", "value_programs", "value_refs", "value_types", "value_rings", "value_scratches"]
     if request.condition:
-        maps += ["condition_sites", "condition_loads"]
+        maps += ["condition_sites", "condition_loads", "condition_frames", "condition_stacks", "condition_scratches"]
     if request.chained:
         maps += ["chains", "chain_origins"]
     if request.image:

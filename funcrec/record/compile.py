@@ -126,7 +126,7 @@ class Compiler:
                 "the kernel does not let this process load BPF programs",
                 remedy="run as root, or with CAP_BPF and CAP_PERFMON (a container: and a seccomp profile with bpf)",
             )
-        elif stage == "load" and "too large" in log:
+        elif stage == "load" and ("too large" in log or "too complex" in log):
             error = HostError(
                 f"the program is more than this kernel's verifier looks through: {_last_line(log)}",
                 remedy="ask for less at once: a shorter --if, no ROOT or --min; or test it with --where on the trace",

@@ -33,6 +33,11 @@ LOAD = np.dtype(
         ("hop", HOP, MAX_HOPS),
     ]
 )
+# An open call that was let in: its key, and of its row what is looked at.
+FRAME_KEY = np.dtype([("stack", "<u8"), ("pid", "<u4"), ("depth", "<u4")])
+FRAME = np.dtype([("time_ns", "<i8"), ("rest", "u1", 48)])
+STACK_KEY = np.dtype([("stack", "<u8"), ("pid", "<u8")])
+STACK = np.dtype("<u8")
 
 
 def condition_macros(lowered: Lowered, *, exits: bool) -> dict[str, int]:

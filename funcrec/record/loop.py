@@ -59,6 +59,8 @@ class Loop:
         scope: Scope,
         list_pid: Callable[[int], None],
         unlist_pid: Callable[[int], None],
+        forget: Callable[[list[int]], None],
+        forget_threads: Callable[[], None],
         translator: Translator,
         drain: Drain,
         writer: TraceSeries,
@@ -70,6 +72,8 @@ class Loop:
         self._scope = scope
         self._list_pid = list_pid
         self._unlist_pid = unlist_pid
+        self._forget = forget
+        self._forget_threads = forget_threads
         self._translator = translator
         self._drain = drain
         self._writer = writer
@@ -183,8 +187,10 @@ class Loop:
         ended = self._processes.ended(now_ns)
         if ended:
             self._writer.processes(ended)
+            self._forget([record.pid for record in ended])
             for record in ended:
                 self._scope.forget(record.pid)
+        self._forget_threads()
         self._scope.retire(self._unlist_pid)
         if time.monotonic() - self._clocked >= _CLOCK_S:
             self._clocked = time.monotonic()

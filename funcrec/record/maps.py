@@ -3,13 +3,15 @@
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from funcrec.record.syscall import bpf
 
-_CREATE, _UPDATE, _DELETE, _LOOKUP_BATCH, _UPDATE_BATCH = 0, 2, 3, 24, 26  # enum bpf_cmd; batches since Linux 5.6
+# enum bpf_cmd; batches since Linux 5.6
+_CREATE, _UPDATE, _DELETE, _NEXT_KEY, _LOOKUP_BATCH, _UPDATE_BATCH = 0, 2, 3, 4, 24, 26
 _BATCH = 4096
 _RINGBUF = 27  # enum bpf_map_type, Linux 5.8
 
@@ -95,28 +97,43 @@ def delete(descriptor: int, key: bytes) -> None:
     bpf(_DELETE, _ElementAttr(map_fd=descriptor, key=_address(key)))
 
 
+def keys(descriptor: int, size: int) -> Iterator[bytes]:
+    """Go through the keys of a hash map whose values are too large to be copied; some may come twice, or be gone."""
+    key = ctypes.create_string_buffer(size)
+    attr = _ElementAttr(map_fd=descriptor, key=0, value=ctypes.addressof(key))
+    while bpf(_NEXT_KEY, attr)[1] == 0:
+        yield key.raw
+        attr.key = ctypes.addressof(key)
+
+
 def values(descriptor: int, key_size: int, row: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
     """Return all values of a hash map as rows, in no order."""
-    found = []
+    return items(descriptor, np.dtype((np.void, key_size)), row)[1]
+
+
+def items(
+    descriptor: int, key: np.dtype[Any], row: np.dtype[Any]
+) -> tuple[np.ndarray[Any, np.dtype[Any]], np.ndarray[Any, np.dtype[Any]]]:
+    """Return all keys of a hash map, in no order, and their values."""
+    found: list[tuple[np.ndarray[Any, np.dtype[Any]], np.ndarray[Any, np.dtype[Any]]]] = []
     position = ctypes.create_string_buffer(8)
-    keys = ctypes.create_string_buffer(_BATCH * key_size)
     first = True
     while True:
-        rows = np.zeros(_BATCH, dtype=row)
+        keys, rows = np.zeros(_BATCH, dtype=key), np.zeros(_BATCH, dtype=row)
         attr = _BatchAttr(
             in_batch=0 if first else ctypes.addressof(position),
             out_batch=ctypes.addressof(position),
-            keys=ctypes.addressof(keys),
+            keys=keys.ctypes.data,
             values=rows.ctypes.data,
             count=_BATCH,
             map_fd=descriptor,
         )
         _, code = bpf(_LOOKUP_BATCH, attr)
-        found.append(rows[: attr.count])
+        found.append((keys[: attr.count], rows[: attr.count]))
         if code:  # ENOENT: that was the last batch
             if code != errno.ENOENT:
                 raise OSError(code, os.strerror(code))
-            return np.concatenate(found)
+            return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
         first = False
 
 

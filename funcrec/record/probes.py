@@ -29,7 +29,7 @@ from funcrec.record.codegen import (
     generate,
 )
 from funcrec.record.compile import Compiler
-from funcrec.record.conditionmaps import condition_maps
+from funcrec.record.conditionmaps import FRAME, FRAME_KEY, STACK, STACK_KEY, condition_maps
 from funcrec.record.cpus import slots
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import CONTROL, Links
@@ -84,6 +84,7 @@ class Probes:
         self._max_sites = max_sites
         self._min_ns = min_ns
         self._values = values is not None
+        self._tests = condition is not None
         self._value_sites: frozenset[int] = frozenset()
         self._links: Links | None = None
         self._scrap: Scrap | None = None
@@ -286,6 +287,23 @@ class Probes:
     def unlist_pid(self, pid: int) -> None:
         """Take a process off the list."""
         maps.delete(self._descriptors["pids"], struct.pack("<I", pid))
+
+    def forget_threads(self) -> None:
+        """Make room: the working memory of threads that have ended."""
+        for name in ("value_scratches", "condition_scratches"):
+            # All at first: a key that is gone is no place to go on from.
+            for key in list(maps.keys(self._descriptors[name], 4)) if name in self._descriptors else ():
+                if not os.path.exists(f"/proc/{struct.unpack('<I', key)[0]}"):
+                    maps.delete(self._descriptors[name], key)
+
+    def forget(self, pids: Sequence[int]) -> None:
+        """Make room: what a condition remembers of processes that have ended."""
+        if not self._tests:
+            return
+        for name, key, row in (("condition_frames", FRAME_KEY, FRAME), ("condition_stacks", STACK_KEY, STACK)):
+            keys, _ = maps.items(self._descriptors[name], key, row)
+            for each in keys[np.isin(keys["pid"], pids)]:
+                maps.delete(self._descriptors[name], each.tobytes())
 
     def deferred(self) -> Rows:
         """Entries that still wait for their exit under --min: EVENT_ROW rows, final once all links are closed."""

@@ -262,6 +262,8 @@ class _Session:
             scope=self._scope,
             list_pid=probes.list_pid,
             unlist_pid=probes.unlist_pid,
+            forget=probes.forget,
+            forget_threads=probes.forget_threads,
             translator=translator,
             drain=drain,
             writer=writer,

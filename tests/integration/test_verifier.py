@@ -37,7 +37,6 @@ def request(condition: str, **options: bool | int) -> ProgramRequest:
     return ProgramRequest(
         layout=layout,
         rings=os.cpu_count() or 1,
-        ring_bytes=1 << 20,
         sites=150_000,
         pid_filter=PidFilter.LISTED,
         gated=bool(options.get("gated")),
@@ -45,6 +44,7 @@ def request(condition: str, **options: bool | int) -> ProgramRequest:
         values=ValueLimits(depth=MAX_DEPTH, total_bytes=MAX_CAPTURE_BYTES, redacted=True),
         chained=True,
         condition=lower(parse(condition)) if condition else None,
+        multi=not options.get("single"),
     )
 
 
@@ -83,6 +83,11 @@ def test_kernels_with_less_get_a_program_that_they_accept(variant: dict[str, int
     assert load(replace(program, maps=(), variants=(variant,))) < LIMIT
 
 
+def test_other_ways_to_attach_leave_half_of_the_verifier_too() -> None:
+    program = generate(request(CONDITIONS["mixed"], min_ns=1000, single=True))
+    assert load(replace(program, maps=(), variants=VARIANTS[3:4])) < LIMIT / 2
+
+
 def test_the_first_variant_that_the_kernel_accepts_is_taken() -> None:
     program = generate(request(CONDITIONS["mixed"], min_ns=1000))
     broken = {"SLEEPABLE": 1, "MAY_GOTO": 1, "VALUE_STEPS": -1, "VALUE_BYTES": 3}
@@ -90,8 +95,8 @@ def test_the_first_variant_that_the_kernel_accepts_is_taken() -> None:
 
 
 def test_what_is_too_much_says_what_to_leave_out() -> None:
-    program = generate(request(CONDITIONS["searches"], min_ns=1000))
+    program = generate(request(CONDITIONS["mixed"], min_ns=1000))
     with pytest.raises(HostError) as caught:
-        load(replace(program, maps=(), variants=({"SLEEPABLE": 0, "MAY_GOTO": 0},)))
+        load(replace(program, maps=(), variants=({"SLEEPABLE": 0, "MAY_GOTO": 0, "VALUE_STEPS": 1 << 20},)))
     assert "more than this kernel's verifier looks through" in caught.value.cause
     assert "shorter --if" in caught.value.remedy
