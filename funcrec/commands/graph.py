@@ -23,6 +23,9 @@ def command(
         float,
         typer.Option("--percent-limit", metavar="P", help="Leave out nodes with a smaller share of the time."),
     ] = 0.0,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="file", help="Keep traces apart, each as a root of its own.")
+    ] = None,
     cluster: ClusterOption = None,
 ) -> int:
     """Merged call tree: calls with the same path of functions are one node, with counts, total, self time and share.
@@ -32,6 +35,8 @@ def command(
       funcrec graph trace.zst
 
       funcrec graph trace.zst 'db.(*Pool).Query' --percent-limit 1
+
+      funcrec graph host-1.zst host-2.zst --by file
     """
     from funcrec.report.answers import graph
     from funcrec.report.cluster import run_tasks
@@ -40,8 +45,10 @@ def command(
 
     if not 0 <= percent_limit <= 100:
         raise UsageError(f"--percent-limit {percent_limit:g} is no percentage", remedy="use 0 to 100")
+    if by not in (None, "file"):
+        raise UsageError(f"a graph cannot be divided by '{by}'", remedy="use --by file, or filters")
     names, function = _split(files or [], more)
-    request = graph.GraphRequest(filters, function, output.names)
+    request = graph.GraphRequest(filters, function, by is not None, output.names)
     answer = graph.merge_graph(run_tasks(graph.graph_task, input_files(names, more), request, cluster=cluster), request)
     with Output(output) as out:
         write_graph(out, answer, output, percent_limit / 100)

@@ -191,6 +191,25 @@ def below(frames: Frames, start: I64) -> Frames:
     return Frames(frames.code[kept], frames.names, parent, depth, frames.duration_ns[kept], frames.self_ns[kept])
 
 
+def under(tree: Tree, name: str) -> Tree:
+    """The tree below one more root, which stands for all that is in it and took no time itself."""
+    if not len(tree):
+        return tree
+    roots = tree.parent < 0
+
+    def with_root(column: I64, value: int) -> I64:
+        return np.concatenate([np.array([value], np.int64), column])
+
+    return Tree(
+        func=[name, *tree.func],
+        parent=with_root(tree.parent + 1, -1),
+        calls=with_root(tree.calls, int(tree.calls[roots].sum())),
+        ended=with_root(tree.ended, int(tree.ended[roots].sum())),
+        total_ns=with_root(tree.total_ns, int(tree.total_ns[roots].sum())),
+        self_ns=with_root(tree.self_ns, 0),
+    )
+
+
 def merge(parts: Sequence[Tree]) -> Tree:
     """The tree of all calls behind `parts`; nodes of equal paths are one."""
     place: dict[tuple[int, str], int] = {}

@@ -1,7 +1,7 @@
 """graph: the merged tree of calls, or the callers and callees of some functions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import select
 from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
-from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost
+from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,13 @@ class GraphRequest:
     Attributes:
         filters: which calls.
         function: glob over function names; None: the whole tree.
+        by_file: keep traces apart, each below a root with its name.
         names: how functions are called.
     """
 
     filters: FilterRequest
     function: str | None = None
+    by_file: bool = False
     names: Names = Names.FULL
 
 
@@ -42,6 +44,14 @@ class Graph:
 
 def graph_task(file: TraceFile, request: GraphRequest) -> Graph:
     """Merge the calls of one trace."""
+    graph = _graph(file, request)
+    if not request.by_file:
+        return graph
+    above = graph.callers and under(graph.callers, file.name)
+    return replace(graph, callees=under(graph.callees, file.name), callers=above)
+
+
+def _graph(file: TraceFile, request: GraphRequest) -> Graph:
     trace = Trace(file.path)
     selection = select(trace, request.filters)
     frames = frames_of(selection, request.names)

@@ -87,3 +87,19 @@ def test_several_traces_and_filters(trace: Path) -> None:
     assert [row["calls"] for row in graph(trace, trace)] == [2 * row["calls"] for row in graph(trace)]
     assert [row["func"] for row in graph(trace, "-H", "main.b")] == ["main.a", "main.c"]
     assert [row["func"] for row in graph(trace, "-s", "calls,-func", "-D", "1")] == ["main.a", "main.b"]
+
+
+def test_traces_are_kept_apart_by_file(trace: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.zst"
+    other.write_bytes(trace.read_bytes())
+    one, both = graph(trace), graph(trace, other, "--by", "file")
+    roots = [row for row in both if row["parent"] is None]
+    assert {row["func"] for row in roots} == {str(trace), str(other)}
+    whole = sum(row["total_ns"] for row in one if row["parent"] is None)
+    assert [(row["total_ns"], row["self_ns"], row["share"]) for row in roots] == [(whole, 0, 0.5)] * 2
+    assert [(row["func"], row["calls"], row["depth"]) for row in both if row["parent"] is not None] == 2 * [
+        (row["func"], row["calls"], row["depth"] + 1) for row in one
+    ]
+    callers = [row for row in graph(trace, other, "main.b", "--by", "file") if row["tree"] == "callers"]
+    assert sum(row["parent"] is None for row in callers) == 2
+    assert funcrec("graph", trace, "--by", "func", check=False).returncode == 2
