@@ -1,6 +1,7 @@
 """Every export in the hands of the program it is made for."""
 
 import html
+import json
 import re
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ from funcrec.report.calls import State
 from funcrec.report.export import chrome, folded, perfetto, pprof, speedscope
 from funcrec.report.export.timeline import build
 from tests import consumers
+from tests.conftest import funcrec
+from tests.golden.test_golden import TRACES
 from tests.toolchain import go_environment, go_tool
 from tests.unit.report.export.sample import HOSTILE, START_NS, make, with_values
 
@@ -156,6 +159,37 @@ def test_pprof_tree_and_lines(profile, timeline):
     for function in {timeline.source.trace.functions[f].name for f in timeline.function.tolist()}:
         assert function in tree
     assert re.search(r"/src/\d\.go:1[0-9]", run_pprof("-top", "-lines", profile))
+
+
+@pytest.fixture(scope="module")
+def golden_profiles(tmp_path_factory):
+    """Profiles of two golden traces and what `stat` says of them by function, as two pairs."""
+    folder = tmp_path_factory.mktemp("profiles")
+    pairs = []
+    for trace in (path for path in TRACES if path.stem in ("real", "values")):
+        profile = folder / f"{trace.stem}.pb.gz"
+        funcrec("export", trace, "-o", profile)
+        rows = json.loads(funcrec("stat", trace, "--format", "json").stdout)
+        pairs.append((profile, {row["func"]: row["self_ns"] for row in rows}))
+    return pairs
+
+
+def test_pprof_top_and_tree_agree_with_stat(golden_profiles):
+    for profile, own in golden_profiles:
+        expected = {name: ns for name, ns in own.items() if ns}
+        assert {name: flat for name, (flat, _) in top("-unit=ns", profile).items() if flat} == expected
+        text = run_pprof("-tree", "-unit=ns", "-nodecount=100000", "-nodefraction=0", "-edgefraction=0", profile)
+        nodes = re.findall(r"^ *([0-9]+)(?:ns)? +\S+% +\S+% +[0-9]+(?:ns)? +\S+% +\| {1,3}(\S.*)$", text, re.MULTILINE)
+        assert {name: int(flat) for flat, name in nodes if int(flat)} == expected
+
+
+def test_pprof_diff_base_agrees_with_two_stats(golden_profiles):
+    (base, before), (new, after) = golden_profiles
+    moved = {name: flat for name, (flat, _) in top("-unit=ns", f"-diff_base={base}", new).items() if flat}
+    names = {*before, *after}
+    expected = {name: after.get(name, 0) - before.get(name, 0) for name in names}
+    assert moved == {name: ns for name, ns in expected.items() if ns}
+    assert len(moved) > 5
 
 
 def test_pprof_diff_of_a_profile_with_itself_is_nothing(profile):
