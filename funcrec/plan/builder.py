@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funcrec.collection import without_collection
 from funcrec.errors import TargetError, UsageError
 from funcrec.lang.pattern import Pattern
-from funcrec.plan.collection import without_collection
 from funcrec.plan.exits import Exits, Recorded, cheap_exits
 from funcrec.plan.runtime_sites import Helper, runtime_helpers
 from funcrec.plan.selection import Selected, parse_patterns, select_functions

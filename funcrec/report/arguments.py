@@ -75,9 +75,8 @@ def value_texts(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> tuple[list[
     if not has_values(trace):
         return ["{}"] * len(rows), ["{}"] * len(rows)
     store = _store(trace)
-    sides = (calls.entry_event[rows], False), (calls.exit_event[rows], True)
-    arguments, results = (store.texts(events.astype(np.int64), result=result) for events, result in sides)
-    return arguments, results
+    entry, exit_ = (events[rows].astype(np.int64) for events in (calls.entry_event, calls.exit_event))
+    return store.texts(entry, exit_)
 
 
 def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
@@ -217,6 +216,7 @@ class _Store:
             if site < len(self._plan_of_site):
                 self._plan_of_site[site] = plan
         self._block = lru_cache(maxsize=4)(self._read)
+        self._sites = lru_cache(maxsize=4)(self._sites_of)
         self._plans = lru_cache(maxsize=4)(self._plans_of)
 
     def blocks(self) -> Iterator[_BlockCaptures]:
@@ -230,7 +230,7 @@ class _Store:
         values = self._reader.values(number)
         if values is None:
             return None
-        site = self._reader.events(number).site
+        site = self._sites(number)
         length = values.length.astype(np.int64)
         start = np.cumsum(length) - length
         data = np.frombuffer(values.data, dtype=np.uint8)
@@ -262,22 +262,30 @@ class _Store:
             self._fill_lost(number, mine, out)
         return out
 
-    def texts(self, events: NDArray[np.int64], *, result: bool) -> list[str]:
-        """JSON of one side of the captures of some events; `{}` for -1 and where nothing was to be recorded."""
-        texts = ["{}"] * len(events)
-        block_of = np.where(events >= 0, np.searchsorted(self._first, events, side="right") - 1, -1)
-        for number in np.unique(block_of[block_of >= 0]).tolist():
-            mine = np.flatnonzero(block_of == number)
-            for at, found in self._block_texts(number, events[mine], result):
-                for position, text in zip(mine[at].tolist(), found, strict=True):
-                    texts[position] = text
-        return texts
+    def texts(self, entry: NDArray[np.int64], exit_: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+        """JSON of the arguments captured at some events and the results at others; `{}` where there are none (-1)."""
+        sides = (entry, ["{}"] * len(entry)), (exit_, ["{}"] * len(exit_))
+        blocks = [np.where(each >= 0, np.searchsorted(self._first, each, side="right") - 1, -1) for each, _ in sides]
+        # Both sides of a block together: few are kept.
+        for number in np.unique(np.concatenate(blocks)).tolist():
+            if number < 0:
+                continue
+            for result, ((events, texts), block) in enumerate(zip(sides, blocks, strict=True)):
+                mine = np.flatnonzero(block == number)
+                for at, found in self._block_texts(number, events[mine], bool(result)):
+                    for position, text in zip(mine[at].tolist(), found, strict=True):
+                        texts[position] = text
+        return sides[0][1], sides[1][1]
 
     def _plans_of(self, number: int) -> NDArray[np.int64]:
         """The plan of each event of a block, -1 none."""
-        site = self._reader.events(number).site
-        plans: NDArray[np.int64] = self._plan_of_site[np.minimum(site, len(self._plan_of_site) - 1)]
+        plans: NDArray[np.int64] = self._plan_of_site[np.minimum(self._sites(number), len(self._plan_of_site) - 1)]
         return plans
+
+    def _sites_of(self, number: int) -> NDArray[np.uint32]:
+        """The site of each event of a block."""
+        site: NDArray[np.uint32] = self._reader.events(number).site
+        return site
 
     def _block_texts(
         self, number: int, events: NDArray[np.int64], result: bool
@@ -305,7 +313,7 @@ class _Store:
             yield at, [compact(dict.fromkeys(names, _LOST))] * len(at)
 
     def _fill_lost(self, number: int, events: NDArray[np.int64], out: dict[int, Values]) -> None:
-        site = self._reader.events(number).site
+        site = self._sites(number)
         for event in events.tolist():
             if event in out or event - int(self._first[number]) >= len(site):
                 continue

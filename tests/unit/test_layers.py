@@ -46,10 +46,10 @@ NOT_ON_WINDOWS = {
 ALLOWED = {
     "lang": {"errors", "units"},
     "target": {"errors", "units", "lang"},
-    "plan": {"errors", "units", "lang", "target"},
+    "plan": {"errors", "units", "lang", "target", "collection"},
     "trace": {"errors", "units", "lang", "resources"},
     "record": {"errors", "units", "lang", "resources", "plan", "target", "trace"},
-    "report": {"errors", "units", "lang", "trace"},
+    "report": {"errors", "units", "lang", "trace", "collection"},
 }
 FOREIGN = {"elftools": {"target"}, "iced_x86": {"target"}, "bcc": {"record"}}
 

@@ -6,7 +6,6 @@ interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a 
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.export import wire
+from funcrec.report.export.annotations import bodies, heads
 from funcrec.report.export.creation import creations
-from funcrec.report.export.source import NOTHING
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
@@ -153,35 +152,16 @@ class _Flows:
         return self._fields[call]
 
 
-@lru_cache(maxsize=1 << 16)
-def _text(number: int, text: str) -> bytes:
-    """A text field; names and values repeat, so that most come from the cache."""
-    return wire.field(number, printable(text))
-
-
 def annotation(name: bytes, value: Any) -> bytes:
     """A DebugAnnotation body: the name field, then the value in its own type."""
-    match value:
-        case str():
-            return name + _text(6, value)
-        case bool():
-            return name + wire.field(2, value)
-        case int():
-            return name + wire.field(3 if value >= 1 << 63 else 4, value)
-        case float():
-            return name + wire.double(5, value)
-        case dict():
-            return name + b"".join([wire.field(11, annotation(_text(10, key), item)) for key, item in value.items()])
-        case list():
-            return name + b"".join([wire.field(12, annotation(b"", item)) for item in value])
-        case None:
-            return name + _text(6, "nil")
-        case _:
-            return name + _text(6, str(value))
+    return name + bodies([value])[0]
 
 
-def _annotations(names: _AnnotationNames, group: str, values: str) -> bytes:
-    return wire.field(4, annotation(names.field(group), json.loads(values))) if values != NOTHING else b""
+def _annotations(names: _AnnotationNames, group: str, values: list[str]) -> list[bytes]:
+    """The annotation of each call; nothing where it has no values."""
+    decoded: list[dict[str, Any]] = json.loads(f"[{','.join(values)}]")
+    head = heads(4, names.field(group))
+    return [head[len(body)] + body if body else b"" for body in bodies(decoded)]
 
 
 def _tails(
@@ -193,8 +173,9 @@ def _tails(
         # Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
         begins = np.flatnonzero(begin)
         arguments, results = timeline.source.values(timeline.row[call[begins]])
-        for at, taken, given in zip(begins.tolist(), arguments, results, strict=True):
-            tails[at] = _annotations(names, "args", taken) + _annotations(names, "results", given)
+        sides = _annotations(names, "args", arguments), _annotations(names, "results", results)
+        for at, taken, given in zip(begins.tolist(), *sides, strict=True):
+            tails[at] = taken + given
     state = timeline.state[call]
     for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
         tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))

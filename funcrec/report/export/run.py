@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
+from funcrec.collection import without_collection
 from funcrec.report.export.formats import MAX_DEPTH, MAX_STACK, ExportFormat
 from funcrec.report.request import Format, Names
 
@@ -31,6 +32,7 @@ class ExportRequest:
     names: Names = Names.FULL
 
 
+@without_collection()
 def export(
     selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
 ) -> list[str]:
