@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cost, exits, peers, recording, reporting, values
+from tests.bench import answers, cost, exits, peers, recording, reporting, values
 from tests.toolchain import DEFAULT, ROOT
 
 Row = tuple[str, float, str]
@@ -26,6 +26,7 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
         "start": lambda: recording.measure_start(folder / "start.zst"),
         "drain": lambda: recording.measure_drain(folder / "drain.zst"),
         "report": reporting.measure,
+        "answers": answers.measure,
         "values": values.measure,
         "peers": peers.measure,
     }

@@ -1,10 +1,9 @@
-"""Seconds that the answers take on one large trace: `python -m tests.bench.answers [CALLS] [FUNCTIONS]`.
+"""The answers and exports on large traces: ratios to `stat`, to text processing of the same events, and calls/s.
 
-The trace is made of random trees of three calls in fifty goroutines; every answer runs in a process of its own, as a
-user starts it. Ratios in one run count, absolute times depend on the machine.
+Every command runs in a process of its own, as a user starts it, and is measured in CPU seconds of all its processes.
 """
 
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
@@ -12,75 +11,112 @@ from pathlib import Path
 
 import numpy as np
 
-from funcrec.trace.records import CallSite, ClockReading, Closing, EventColumns, SnapshotDelta
-from funcrec.trace.writer import TraceWriter
-from tests.calltrees import header, make_trace
-from tests.conftest import FUNCREC
+from funcrec.report.export.formats import ExportFormat
+from funcrec.report.filters import FilterRequest, select
+from funcrec.report.recording import Trace
+from funcrec.report.request import Names
+from funcrec.report.sql import Database
+from funcrec.trace.reader import TraceReader
+from funcrec.trace.records import SiteRole
+from tests.bench.large import write_large
+from tests.bench.repeated import record_nested, repeat
+from tests.bench.reporting import FUNCREC, cpu_of, run
 
-_GOROUTINES = 50
-_TREES = 20_000  # per block
-
-
-def write_large(path: Path, calls: int, functions: int, seed: int = 1) -> None:
-    """Write a trace of about so many calls: each tree is one call that makes two."""
-    rng = np.random.default_rng(seed)
-    names = [f"main.f{number}" for number in range(functions)]
-    tables = make_trace([[]], names).reader
-    places = [CallSite(0x5000 + at, names[at % functions], 37, "/src/main.go", 20 + at) for at in range(5)]
-    with open(path, "wb") as file:
-        writer = TraceWriter(file, header())
-        writer.snapshot(SnapshotDelta(functions=tables.functions, sites=tables.sites, call_sites=places))
-        now = np.full(_GOROUTINES, 1000, np.int64)
-        for _ in range(max(calls // (3 * _TREES), 1)):
-            writer.events(_block(rng, now, functions))
-        end = int(now.max())
-        writer.close(Closing(ClockReading(end, end, 10**18), 2 * calls, 0))
+Row = tuple[str, float, str]
+_FUNCTIONS = 300
+_LARGE = 5_000_000  # calls: ten million events
+_SMALL = 1_000_000
+_SQL = 10_000_000
+_SCRIPTS = Path(__file__).parent
+_GROUPED = "select func, count(*), sum(dur_ns), quantile_cont(dur_ns, 0.99) from calls group by func"
 
 
-def _block(rng: np.random.Generator, now: np.ndarray, functions: int) -> EventColumns:
-    """Trees one after the other in each goroutine; `now` moves on."""
-    goroutine = np.sort(rng.integers(0, _GOROUTINES, _TREES))
-    function = rng.integers(0, functions, (_TREES, 3))
-    inner = np.exp(rng.normal(7, 1, (_TREES, 2))).astype(np.int64) + 20
-    length = inner.sum(1) + 80
-    past = np.cumsum(length) - length
-    first = np.searchsorted(goroutine, goroutine)
-    start = now[goroutine] + past - past[first]
-    np.maximum.at(now, goroutine, start + length)
-    steps = [np.zeros(_TREES, np.int64), 10, 10 + inner[:, 0], 20 + inner[:, 0], 20 + inner.sum(1), 30 + inner.sum(1)]
-    time_ns = np.stack([start + step for step in steps], 1)
-    outer, one, other = 3 * function.T
-    site = np.stack([outer, one, one + 1, other, other + 1, outer + 1], 1)
-    depth = np.tile(np.array([64, 128, 128, 128, 128, 64], np.uint32), (_TREES, 1))
-    caller = np.tile(np.array([1, 2, 0, 3, 0, 0], np.uint32), (_TREES, 1))
-    n = time_ns.size
-    return EventColumns(
-        time_ns=time_ns.ravel(),
-        pid=np.full(n, 100, np.uint32),
-        goid=np.repeat(goroutine + 1, 6).astype(np.uint64),
-        stack=np.zeros(n, np.uint64),
-        tid=np.full(n, 100, np.uint32),
-        site=site.ravel().astype(np.uint32),
-        depth=depth.ravel(),
-        caller=caller.ravel(),
-    )
+def measure() -> list[Row]:
+    """Return rows (what, figure, goal)."""
+    with tempfile.TemporaryDirectory() as folder:
+        # The last is made in this process, whose size those after it would seem to have.
+        return [*_views(Path(folder)), *_text(Path(folder)), *_exports(Path(folder)), *_sql(Path(folder))]
+
+
+def _views(folder: Path) -> list[Row]:
+    trace, other = folder / "large.zst", folder / "other.zst"
+    write_large(trace, _LARGE, _FUNCTIONS)
+    write_large(other, _LARGE, _FUNCTIONS, seed=2)
+    stat = cpu_of(FUNCREC, "stat", trace)
+    both = cpu_of(FUNCREC, "stat", trace, other)
+    views = {"hist": ["hist"], "hist --by func": ["hist", "--by", "func"], "graph": ["graph"]}
+    rows: list[Row] = [("CPU seconds of stat, 10 M events", stat, "<= 2.5")]
+    rows += [
+        (f"{name} / stat, 10 M events", cpu_of(FUNCREC, *words, trace) / stat, "<= 2") for name, words in views.items()
+    ]
+    return [*rows, ("diff / stat of two traces of 10 M events", cpu_of(FUNCREC, "diff", trace, other) / both, "<= 2")]
+
+
+def _text(folder: Path) -> list[Row]:
+    """The same question asked of the same events as text: by a Python script, and the totals only by awk."""
+    trace, text = folder / "small.zst", folder / "script.txt"
+    write_large(trace, _SMALL, _FUNCTIONS)
+    _write_script(trace, text)
+    stat = cpu_of(FUNCREC, "stat", trace)
+    python = cpu_of(sys.executable, _SCRIPTS / "perf_script.py", text) / stat
+    rows = [("a Python script over perf script's text / stat, 2 M events", python, ">= 5")]
+    awk = shutil.which("mawk") or shutil.which("awk")
+    if awk is not None:
+        totals = cpu_of(awk, "-f", _SCRIPTS / "perf_script.awk", text) / stat
+        rows.append((f"{Path(awk).name}, totals only, over perf script's text / stat, 2 M events", totals, ""))
+    return rows
+
+
+def _write_script(trace: Path, path: Path) -> None:
+    """Write events as `perf script` prints those of uprobes, in order of time, threads standing for goroutines."""
+    with TraceReader(trace) as reader, path.open("w") as file:
+        names = []
+        for site in reader.sites:
+            name = reader.functions[site.function].name.replace(".", "_")
+            names.append(f"probe_server:{name}" + ("__return" if site.role == SiteRole.EXIT else ""))
+        for block in reader.blocks:
+            events = reader.events(block.number)
+            order = np.argsort(events.time_ns, kind="stable")
+            columns = (events.goid[order].tolist(), events.time_ns[order].tolist(), events.site[order].tolist())
+            file.writelines(
+                f"server   100/{goid:<6} [000] {ns // 10**9:6}.{ns % 10**9:09}: {names[site]}: (401000)\n"
+                for goid, ns, site in zip(*columns, strict=True)
+            )
+
+
+def _sql(folder: Path) -> list[Row]:
+    trace = folder / "sql.zst"
+    write_large(trace, _SQL, _FUNCTIONS)
+    selection = select(Trace(trace), FilterRequest())
+    database = Database([selection], [str(trace)], _GROUPED, Names.FULL)
+    began = time.perf_counter()
+    rows = [row for batch in database.ask(_GROUPED).batches for row in batch]
+    took = time.perf_counter() - began
+    if len(rows) != _FUNCTIONS:
+        raise RuntimeError(f"{len(rows)} functions were grouped")
+    trace.unlink()
+    return [("seconds to group 10 M calls in DuckDB, after load", took, "< 3")]
+
+
+def _exports(folder: Path) -> list[Row]:
+    """Thousand calls/s of each format, and bytes of memory a call; with one kind of calls that have eight values."""
+    plain, nested = folder / "small.zst", folder / "nested.zst"
+    record_nested(folder / "short.zst")
+    repeat(folder / "short.zst", nested, _SMALL)
+    start, empty = run(sys.executable, "-c", "import funcrec, numpy")
+    rows: list[Row] = []
+    for form in ExportFormat:
+        for what, trace in (("no", plain), ("eight", nested)):
+            cpu, peak = run(FUNCREC, "export", trace, "--format", form, "-o", "-")
+            rows.append((f"thousand calls/s of CPU, {form}, {what} values", _SMALL / (cpu - start) / 1e3, ">= 300"))
+            rows.append((f"bytes of memory a call, {form}, {what} values", (peak - empty) / _SMALL, ""))
+    return rows
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
-    functions = int(sys.argv[2]) if len(sys.argv) > 2 else 300
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "large.zst"
-        write_large(trace, calls, functions)
-        print(f"{calls} calls of {functions} functions, {trace.stat().st_size / 2**20:.1f} MB")
-        base = 0.0
-        for words in (["stat"], ["hist"], ["hist", "--by", "func"], ["graph", "-n", "5"], ["goroutines"], ["diff"]):
-            files = [str(trace)] * (2 if words[0] == "diff" else 1)
-            began = time.perf_counter()
-            subprocess.run([FUNCREC, *words, *files], check=True, stdout=subprocess.DEVNULL)
-            took = time.perf_counter() - began
-            base = base or took
-            print(f"{' '.join(words):20} {took:6.2f} s   {took / base:5.2f} of stat", flush=True)
+    """Print all rows."""
+    for what, figure, goal in measure():
+        print(f"{figure:9.3f}  {goal:8} {what}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funcrec.target.executable import Executable
-from tests.bench.answers import write_large
+from tests.bench.large import write_large
 from tests.bench.recording import FUNCREC
 from tests.bench.reporting import cpu_of
 from tests.bench.target import HotProgram

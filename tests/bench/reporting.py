@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.answers import write_large
+from tests.bench.large import write_large
 
 FUNCREC = Path(sys.executable).with_name("funcrec")
 _CALLS = 2_000_000
@@ -18,10 +18,10 @@ _TO_CALLS = "import sys, funcrec; len(funcrec.open(sys.argv[1]).table())"
 
 def cpu_of(*command: str | Path) -> float:
     """CPU seconds of a command whose output is thrown away."""
-    return _run(*command)[0]
+    return run(*command)[0]
 
 
-def _run(*command: str | Path) -> tuple[float, int]:
+def run(*command: str | Path) -> tuple[float, int]:
     """CPU seconds and peak bytes of a command whose output is thrown away."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
@@ -39,13 +39,13 @@ def measure() -> list[tuple[str, float, str]]:
         trace = Path(folder) / "large.zst"
         write_large(trace, _CALLS, _FUNCTIONS)
         events = 2 * _CALLS
-        empty_s, empty_bytes = _run(sys.executable, "-c", "import funcrec, numpy")
-        calls_s, calls_bytes = _run(sys.executable, "-c", _TO_CALLS, trace)
-        text_s, _ = _run(FUNCREC, "report", "--no-pager", trace)
+        empty_s, empty_bytes = run(sys.executable, "-c", "import funcrec, numpy")
+        calls_s, calls_bytes = run(sys.executable, "-c", _TO_CALLS, trace)
+        text_s, _ = run(FUNCREC, "report", "--no-pager", trace)
         started = time.perf_counter()
         helps = 5
         for _ in range(helps):
-            _run(FUNCREC, "--help")
+            run(FUNCREC, "--help")
         return [
             ("bytes an event on disk (generated, nested calls)", trace.stat().st_size / events, "<= 2"),
             ("million events/s from file to calls", events / (calls_s - empty_s) / 1e6, ">= 5"),

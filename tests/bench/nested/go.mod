@@ -1,0 +1,3 @@
+module funcrec.test/nested
+
+go 1.22
