@@ -19,6 +19,7 @@ from funcrec.report.sql import Database
 from funcrec.trace.reader import TraceReader
 from funcrec.trace.records import SiteRole
 from tests.bench.large import write_large
+from tests.bench.perf import printing_s
 from tests.bench.repeated import record_nested, repeat
 from tests.bench.reporting import FUNCREC, cpu_of, run
 
@@ -33,9 +34,10 @@ _GROUPED = "select func, count(*), sum(dur_ns), quantile_cont(dur_ns, 0.99) from
 
 def measure() -> list[Row]:
     """Return rows (what, figure, goal)."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         # The last is made in this process, whose size those after it would seem to have.
-        return [*_views(Path(folder)), *_text(Path(folder)), *_exports(Path(folder)), *_sql(Path(folder))]
+        return [row for part in (_views, _text, _exports, _page, _sql) for row in part(folder)]
 
 
 def _views(folder: Path) -> list[Row]:
@@ -53,17 +55,21 @@ def _views(folder: Path) -> list[Row]:
 
 
 def _text(folder: Path) -> list[Row]:
-    """The same question asked of the same events as text: by a Python script, and the totals only by awk."""
-    trace, text = folder / "small.zst", folder / "script.txt"
-    write_large(trace, _SMALL, _FUNCTIONS)
+    """The same question asked of text: by a Python script, the totals only by awk, with what perf takes to print it."""
+    trace, text = folder / "large.zst", folder / "script.txt"
     _write_script(trace, text)
     stat = cpu_of(FUNCREC, "stat", trace)
-    python = cpu_of(sys.executable, _SCRIPTS / "perf_script.py", text) / stat
-    rows = [("a Python script over perf script's text / stat, 2 M events", python, ">= 5")]
+    python = cpu_of(sys.executable, _SCRIPTS / "perf_script.py", text)
+    rows = [("a Python script over text of the same 10 M events / stat", python / stat, "")]
     awk = shutil.which("mawk") or shutil.which("awk")
     if awk is not None:
-        totals = cpu_of(awk, "-f", _SCRIPTS / "perf_script.awk", text) / stat
-        rows.append((f"{Path(awk).name}, totals only, over perf script's text / stat, 2 M events", totals, ""))
+        totals = cpu_of(awk, "-f", _SCRIPTS / "perf_script.awk", text)
+        rows.append((f"{Path(awk).name}, totals only, over text of the same 10 M events / stat", totals / stat, ""))
+    printing = printing_s(folder)
+    if printing is not None:
+        whole = printing * 2 * _LARGE / 1e6 + python
+        rows.append(("perf script | the Python script / stat, 10 M events", whole / stat, ">= 5"))
+    text.unlink()
     return rows
 
 
@@ -101,6 +107,7 @@ def _sql(folder: Path) -> list[Row]:
 def _exports(folder: Path) -> list[Row]:
     """Thousand calls/s of each format, and bytes of memory a call; with one kind of calls that have eight values."""
     plain, nested = folder / "small.zst", folder / "nested.zst"
+    write_large(plain, _SMALL, _FUNCTIONS)
     record_nested(folder / "short.zst")
     repeat(folder / "short.zst", nested, _SMALL)
     start, empty = run(sys.executable, "-c", "import funcrec, numpy")
@@ -111,6 +118,26 @@ def _exports(folder: Path) -> list[Row]:
             rows.append((f"thousand calls/s of CPU, {form}, {what} values", _SMALL / (cpu - start) / 1e3, ">= 300"))
             rows.append((f"bytes of memory a call, {form}, {what} values", (peak - empty) / _SMALL, ""))
     return rows
+
+
+def _page(folder: Path) -> list[Row]:
+    """How long a page of a million calls takes to be ready in a browser, where there is one."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return []
+    from playwright.sync_api import sync_playwright
+
+    page = folder / "page.html"
+    cpu_of(FUNCREC, "export", folder / "small.zst", "-o", page)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
+        tab = browser.new_page()
+        began = time.perf_counter()
+        tab.goto(page.as_uri())
+        tab.wait_for_selector("html[data-ready]", timeout=60_000)
+        took = time.perf_counter() - began
+        browser.close()
+    return [("seconds to open the page of 1 M calls", took, "< 3")]
 
 
 def main() -> None:
