@@ -10,7 +10,7 @@ from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode
 from funcrec.report.overhead import total_cost_ns
 from funcrec.report.request import Overhead
-from funcrec.report.views.heading import cost_text, guard_lines
+from funcrec.report.views.heading import cost_text, note_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def facts_of(selection: Selection, file: str) -> Facts:
         cost_ns=float(total_cost_ns(trace)),
         cost=cost_text(selection),
         kept=selection.request.overhead == Overhead.KEEP,
-        guard=tuple(guard_lines(trace)),
+        guard=tuple(note_lines(trace)),
     )
 
 

@@ -49,6 +49,8 @@ def test_hits_outside_goroutines_are_told(record: Recorder) -> None:
     trace.check()
     with TraceReader(trace.path) as reader:
         assert [note.what for note in reader.notes] == ["no goroutine"]
+    for view in ("info", "report"):
+        assert "1 hit left out: no goroutine" in funcrec(view, trace.path).stdout
 
 
 def test_nothing_is_told_without_such_hits(record: Recorder) -> None:

@@ -11,6 +11,7 @@ from funcrec.report.text import printable
 from funcrec.units import format_count, format_duration
 
 _NOTES = 20  # a recorder writes very few
+_TOLD = {"guard", "no goroutine", "executable", "refused"}  # kinds of notes: after them something is missing
 
 
 def loss_text(events: int, values: int) -> str:
@@ -19,9 +20,9 @@ def loss_text(events: int, values: int) -> str:
     return text + (f", and {format_count(values)} values of recorded calls" if values else "")
 
 
-def guard_lines(trace: Trace) -> list[str]:
-    """What the guard did, one line each: from then on some functions' calls are missing."""
-    notes = [note for note in trace.notes if note.what == "guard"][:_NOTES]
+def note_lines(trace: Trace) -> list[str]:
+    """What the recorder has to say about what is missing, one line each: let go, left out, changed or refused."""
+    notes = [note for note in trace.notes if note.what in _TOLD][:_NOTES]
     return [f"at {format_duration(note.time_ns - trace.start_ns)} {printable(note.text)}" for note in notes]
 
 
@@ -77,7 +78,7 @@ def heading(selection: Selection) -> list[str]:
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
     lines += [cost_text(selection), loss_text(trace.lost_events, trace.lost_values)]
-    lines += guard_lines(trace)
+    lines += note_lines(trace)
     if trace.closing is None:
         lines.append("not closed cleanly: the recorder was stopped hard, the last second may be missing")
     if trace.damage is not None:
