@@ -26,8 +26,14 @@ def command(
         Path, typer.Option("-o", "--output", metavar="FILE", help="Trace file; an existing one becomes FILE.old.")
     ] = Path("trace.zst"),
     pids: Annotated[
-        list[int] | None,
-        typer.Option("-p", "--pid", metavar="PID", help="Record only this process. Repeatable.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--pid",
+            metavar="PID|NAME|UNIT|CONTAINER",
+            help="Record only this process, or those of this name, systemd unit or container id. Repeatable.",
+            show_default=False,
+        ),
     ] = None,
     launch: Annotated[bool, typer.Option("--launch", help="Start BINARY; its arguments follow after --.")] = False,
     keep_user: Annotated[
@@ -156,9 +162,6 @@ def command(
             "--max-files needs a number of at least 1, and --max-size", remedy="write --max-size 100M --max-files 5"
         )
     Redaction(redact or [])  # an error before anything is read
-    for pid in pids or []:
-        if pid <= 0:
-            raise UsageError(f"'{pid}' is not a pid", remedy="pgrep -a NAME shows what runs")
     return record(
         RecordRequest(
             binary=binary,
@@ -167,7 +170,7 @@ def command(
             match=match,
             exclude_vendor=exclude_vendor,
             output=output,
-            pids=sorted(set(pids or [])),
+            processes=pids or [],
             launch=arguments,
             keep_user=keep_user,
             limits=Limits(

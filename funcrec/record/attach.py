@@ -3,7 +3,7 @@
 A way never uses return probes, and closing what it made removes every breakpoint. `ways.py` says which a kernel has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -55,13 +55,16 @@ class Attacher(Protocol):
         """Give back what was made beside the links, which are closed by then."""
 
 
-def attacher(way: Way, program: int, path: str, places: Places | None = None) -> Attacher:
+def attacher(
+    way: Way, program: int, path: str, places: Places | None = None, twins: Mapping[int, str] | None = None
+) -> Attacher:
     """Return what attaches a program to a file.
 
     Args:
         way: that the program was loaded for.
         program: descriptor of the program; it stays the caller's.
         path: of the file; `/proc/self/fd/N` pins the very inode that was read.
+        twins: processes that run another file of the same contents, and its path.
         places: where a program looks its cookies up, if `way` cannot hand them over.
     """
     if way == Way.TRACEFS:
@@ -69,14 +72,14 @@ def attacher(way: Way, program: int, path: str, places: Places | None = None) ->
 
         if places is None:
             raise ValueError("attaching through tracefs needs a table of places")
-        return TracefsAttacher(program, path, places)
+        return TracefsAttacher(program, path, places, twins)
     if way == Way.PERF:
         from funcrec.record.attach_perf import PerfAttacher
 
-        return PerfAttacher(program, path)
+        return PerfAttacher(program, path, twins)
     from funcrec.record.attach_multi import MultiAttacher
 
-    return MultiAttacher(program, path)
+    return MultiAttacher(program, path, twins)
 
 
 def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:

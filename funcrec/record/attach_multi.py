@@ -3,7 +3,7 @@
 import ctypes
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,9 +40,10 @@ class MultiAttacher:
 
     by_site = False
 
-    def __init__(self, program: int, path: str) -> None:
+    def __init__(self, program: int, path: str, twins: Mapping[int, str] | None = None) -> None:
         self._program = program
         self._path = path
+        self._twins = twins or {}
 
     def attach(self, offsets: Sequence[int], cookies: Sequence[int], pids: Sequence[int]) -> list[Descriptor]:
         """See `Attacher.attach`."""
@@ -62,7 +63,8 @@ class MultiAttacher:
     def _attach(self, offsets: Sequence[int], cookies: Sequence[int], pid: int) -> int:
         offset_array = np.asarray(offsets, dtype=np.uint64)
         cookie_array = np.asarray(cookies, dtype=np.uint64)
-        encoded = ctypes.create_string_buffer(os.fsencode(self._path))
+        path = self._twins.get(pid, self._path)
+        encoded = ctypes.create_string_buffer(os.fsencode(path))
         attr = _LinkAttr(
             prog_fd=self._program,
             attach_type=_BPF_TRACE_UPROBE_MULTI,
@@ -74,7 +76,7 @@ class MultiAttacher:
         )
         link, code = bpf(_BPF_LINK_CREATE, attr)
         if code:
-            raise _explain(code, self._path, len(offset_array), pid)
+            raise _explain(code, path, len(offset_array), pid)
         return link
 
 

@@ -5,7 +5,7 @@ The kernel takes about a tenth of a second to give one back, one after the other
 
 import contextlib
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record.descriptors import Descriptor
@@ -20,9 +20,10 @@ class PerfAttacher:
 
     by_site = True
 
-    def __init__(self, program: int, path: str) -> None:
+    def __init__(self, program: int, path: str, twins: Mapping[int, str] | None = None) -> None:
         self._program = program
         self._path = path
+        self._twins = twins or {}
 
     def attach(self, offsets: Sequence[int], cookies: Sequence[int], pids: Sequence[int]) -> list[Descriptor]:
         """See `Attacher.attach`."""
@@ -49,9 +50,10 @@ class PerfAttacher:
         held: list[int] = []
         try:
             for pid in pids:
-                event, code = open_event(uprobe_type() or 0, pid, path=self._path, offset=offset)
+                path = self._twins.get(pid, self._path)
+                event, code = open_event(uprobe_type() or 0, pid, path=path, offset=offset)
                 if code:
-                    raise explain(code, f"probe offset {offset:#x} of {self._path}", pid)
+                    raise explain(code, f"probe offset {offset:#x} of {path}", pid)
                 held.append(event)
                 link, code = link_to(event, self._program, cookie)
                 if code:

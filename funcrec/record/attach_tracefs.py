@@ -6,9 +6,10 @@ dead ones left.
 """
 
 import contextlib
+import errno
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
@@ -50,7 +51,7 @@ class TracefsAttacher:
     by_site = False
     _numbers = itertools.count()
 
-    def __init__(self, program: int, path: str, places: Places) -> None:
+    def __init__(self, program: int, path: str, places: Places, twins: Mapping[int, str] | None = None) -> None:
         root = tracefs()
         if root is None:
             raise HostError(
@@ -59,7 +60,7 @@ class TracefsAttacher:
             )
         self._root = root
         self._program = program
-        self._path = path
+        self._paths = [path, *(twins or {}).values()]
         self._places = places
         self._group = _group()
         # Kept open: what is left to do at the end needs no privilege then.
@@ -91,13 +92,16 @@ class TracefsAttacher:
             self._definitions = -1
 
     def _define(self, name: str, offsets: Sequence[int]) -> None:
-        lines = (f"p:{self._group}/{name} {self._path}:{offset:#x}\n".encode() for offset in offsets)
-        for text in _batches(lines):
+        for path in self._paths:
+            lines = (f"p:{self._group}/{name} {path}:{offset:#x}\n".encode() for offset in offsets)
             try:
-                os.write(self._definitions, text)
+                for text in _batches(lines):
+                    os.write(self._definitions, text)
             except OSError as error:
+                if error.errno == errno.EEXIST and path != self._paths[0]:
+                    continue  # another name of the same inode, as images of an overlay have
                 raise FuncrecError(
-                    f"the kernel refuses to define {len(offsets)} probes in {self._path}: {error.strerror}",
+                    f"the kernel refuses to define {len(offsets)} probes in {path}: {error.strerror}",
                     remedy=f"{self._root}/error_log says more; leave functions out with -u '!PATTERN'",
                 ) from error
 

@@ -13,7 +13,7 @@ import signal
 from types import TracebackType
 
 from funcrec.errors import TargetError
-from funcrec.record.processes import FileIdentity
+from funcrec.record.processes import FileIdentity, identity_of
 from funcrec.target.elf import FileStamp
 
 WRITER = signal.SIGIO  # somebody wants to write
@@ -47,6 +47,14 @@ class Binary:
     def changed(self) -> bool:
         """Whether the file is not as it was read."""
         return FileStamp.of(self.descriptor) != self._read
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the path leads to another file by now, or to none."""
+        try:
+            return identity_of(self._path) != self.identity
+        except OSError:
+            return True
 
     def refusal(self) -> TargetError:
         """What to raise when it has changed."""

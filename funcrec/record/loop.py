@@ -81,6 +81,7 @@ class Loop:
         self._limits = limits
         self._watch = watch
         self._binary = binary
+        self._replaced = False
         self._selfcheck = translator.selfcheck
         self.refusal: TargetError | None = None
         self._ending = ""  # why, once something here wants the recording to end
@@ -146,6 +147,11 @@ class Loop:
     def _check_binary(self) -> None:
         if self._binary.changed and not self._ending:
             self._ending = self._written()
+        if not self._replaced and self._binary.replaced:
+            self._replaced = True
+            text = "the executable was replaced: processes that run the new one are not recorded, the others go on"
+            self._writer.note(NoteRecord(time.monotonic_ns(), "executable", text))
+            self._progress.say(f"funcrec: {text}")
 
     def _written(self) -> str:
         """Say that the executable is not, or will not be, what was read; returns the reason to end."""

@@ -5,7 +5,7 @@ Owns every descriptor; closing it, or dying, leaves nothing in the kernel.
 
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,10 +195,11 @@ class Probes:
             self.unlist_pid(own)
         return costs
 
-    def _attacher(self, path: str, base: int | None = None) -> Attacher:
+    def _attacher(self, path: str, base: int | None = None, twins: Mapping[int, str] | None = None) -> Attacher:
         """What attaches the program to a file; base: where it is mapped if it is no executable."""
         table = self._descriptors.get("places")
-        return attacher(self._way, self._descriptors["hit"], path, None if table is None else Places(table, base))
+        places = None if table is None else Places(table, base)
+        return attacher(self._way, self._descriptors["hit"], path, places, twins)
 
     def try_order(self, *, young: int) -> bool:
         """Whether a link can take over from another one here, see `takes_over`; not while anything is recorded."""
@@ -211,10 +212,26 @@ class Probes:
         sites = map_array(self._descriptors["condition_sites"], len(rows), rows.dtype, writable=True)
         sites[self._max_sites :] = rows[self._max_sites :]
 
-    def attach(self, plan: ProbePlan, path: str, pids: Sequence[int], *, entry_only: bool) -> None:
-        """Arm all sites, then record what they see: nothing counts before the last one is there."""
+    def attach(
+        self,
+        plan: ProbePlan,
+        path: str,
+        pids: Sequence[int],
+        *,
+        entry_only: bool,
+        twins: Mapping[int, str] | None = None,
+    ) -> None:
+        """Arm all sites, then record what they see: nothing counts before the last one is there.
+
+        Args:
+            plan: what to probe.
+            path: the file.
+            pids: only in these processes; none: in all.
+            entry_only: no exits.
+            twins: processes of these that run another file of the same contents, and its path.
+        """
         self._control["closed"] = 1
-        self._links = Links(self._attacher(path), self._control, pids)
+        self._links = Links(self._attacher(path, twins=twins), self._control, pids)
         # One link for each: an instruction can be a site of two of them, and a link takes it once.
         state = [role for role in Role if role > Role.POINT]
         stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]

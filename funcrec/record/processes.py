@@ -41,8 +41,8 @@ def running(identity: FileIdentity) -> list[int]:
     return sorted(found)
 
 
-def check_runs(pid: int, identity: FileIdentity, binary: str) -> None:
-    """Make sure that a process runs the very file that was read.
+def check_runs(pid: int, identity: FileIdentity | None, binary: str) -> None:
+    """Make sure that a process runs the very file that was read; without an identity nothing is it.
 
     Raises:
         TargetError: no such process, or it runs another file.

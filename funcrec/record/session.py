@@ -28,11 +28,11 @@ from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
 from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
-from funcrec.record.processes import check_runs
 from funcrec.record.progress import Progress
 from funcrec.record.scope import Scope
 from funcrec.record.series import TraceSeries
 from funcrec.record.snapshot import plan_snapshot, target_facts
+from funcrec.record.subject import Subject, subject
 from funcrec.record.watch import Watch
 from funcrec.record.ways import choose
 from funcrec.target.executable import Executable
@@ -47,7 +47,7 @@ class RecordRequest:
         binary: path of the executable.
         patterns, roots: as typed, see `funcrec.lang.pattern`.
         output: trace file.
-        pids: only these processes; empty: every process of the binary.
+        processes: only these, by pid, name, systemd unit or container id; empty: every process of the binary.
         launch: the program's own arguments when it is to be started; None: it is not.
         keep_user: start it as the current user even under sudo.
         limits: where the recording ends by itself.
@@ -73,7 +73,7 @@ class RecordRequest:
     match: str = "glob"
     exclude_vendor: bool = True
     output: Path = Path("trace.zst")
-    pids: list[int] = field(default_factory=list)
+    processes: list[str] = field(default_factory=list)
     launch: list[str] | None = None
     keep_user: bool = False
     limits: Limits = field(default_factory=lambda: Limits(None, None))
@@ -103,17 +103,20 @@ def record(request: RecordRequest) -> int:
     Raises:
         FuncrecError: with its exit code; what was written stays readable.
     """
-    executable = Executable.open(request.binary)
-    with Binary(request.binary, executable.stamp) as binary:
-        for pid in request.pids:
-            check_runs(pid, binary.identity, request.binary)
+    with subject(request.binary, request.processes) as chosen:
+        executable = Executable.open(chosen.path)
+        return _record(request, chosen, executable)
+
+
+def _record(request: RecordRequest, chosen: Subject, executable: Executable) -> int:
+    with Binary(chosen.path, executable.stamp) as binary:
         program = None
         if request.launch is not None:
             caller = None if request.keep_user else sudo_caller()
             program = LaunchedProgram(program_path(request.binary), request.launch, caller)
         try:
-            scope = Scope(binary.identity, request.pids, program)
-            return _Session(request, executable, binary, program, scope).run()
+            scope = Scope(binary.identity, chosen.pids, program)
+            return _Session(request, chosen, executable, binary, program, scope).run()
         finally:
             if program is not None:
                 program.cancel()
@@ -123,12 +126,14 @@ class _Session:
     def __init__(
         self,
         request: RecordRequest,
+        chosen: Subject,
         executable: Executable,
         binary: Binary,
         program: LaunchedProgram | None,
         scope: Scope,
     ) -> None:
         self._request = request
+        self._chosen = chosen
         self._executable = executable
         self._binary = binary
         self._program = program
@@ -280,7 +285,7 @@ class _Session:
             self._binary.hold()
             # Probes go to the inode of what was read, even when the path is replaced meanwhile.
             path = f"/proc/self/fd/{self._binary.descriptor}"
-            probes.attach(plan, path, self._request.pids, entry_only=self._request.entry_only)
+            probes.attach(plan, path, self._chosen.pids, twins=self._chosen.twins, entry_only=self._request.entry_only)
             self._announce(plan, here)
             if self._program is not None:
                 self._program.start()
@@ -337,7 +342,7 @@ class _Session:
                 "machine": system.machine,
                 "cpus": os.cpu_count() or 1,
             },
-            target=target_facts(self._executable),
+            target=target_facts(self._executable, self._chosen.shown),
             options={
                 "patterns": request.patterns,
                 "roots": request.roots,
@@ -346,7 +351,7 @@ class _Session:
                 "condition": request.condition,
                 "redact": request.redact,
                 "exits": str(self._exits),
-                "pids": request.pids,
+                "pids": self._chosen.pids,
                 "launched": self._program is not None,
                 "max_overhead": request.max_overhead,
                 "attach": str(self._way),
@@ -355,15 +360,17 @@ class _Session:
         )
 
     def _announce(self, plan: ProbePlan, here: list[int]) -> None:
+        for note in self._chosen.notes:
+            self._progress.say(f"funcrec: {note}")
         shown = sum(not function.hidden for function in plan.functions)
         probes = sum(site.kind != SiteKind.CHAINED and not site.spare for site in plan.sites)
         what = f"{shown} functions, {probes} probes"
         binary = self._request.binary
         if self._program is not None:
             self._progress.say(f"funcrec: recording {what}; starting {binary} (pid {self._program.pid})")
-        elif self._request.pids:
+        elif self._chosen.pids:
             self._progress.say(
-                f"funcrec: recording {what} in pid {', '.join(map(str, self._request.pids))}; Ctrl-C ends"
+                f"funcrec: recording {what} in pid {', '.join(map(str, self._chosen.pids))}; Ctrl-C ends"
             )
         else:
             now = f"now pid {', '.join(map(str, here))}" if here else "none runs yet"

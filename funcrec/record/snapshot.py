@@ -46,10 +46,10 @@ def plan_snapshot(plan: ProbePlan, values: ValuePlans | None = None) -> Snapshot
     )
 
 
-def target_facts(executable: Executable) -> dict[str, Any]:
-    """What the header says of the executable."""
+def target_facts(executable: Executable, shown: str) -> dict[str, Any]:
+    """What the header says of the executable; shown: the path that people know it by."""
     return {
-        "path": os.path.abspath(executable.path),
+        "path": os.path.abspath(shown),
         "size": os.stat(executable.path).st_size,
         "architecture": executable.architecture,
         "go_version": executable.go_version,
