@@ -28,6 +28,7 @@ _BUSY = np.uint32(1 << 31)
 _LENGTH = np.uint32((1 << 30) - 1)
 _KEEP_NS = 10_000_000_000  # a capture whose event has not come by then belongs to a call that was dropped
 _KEEP_BYTES = 256 << 20
+_WAIT_BYTES = 64 << 20  # of calls that may still be dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,13 @@ class CaptureStore:
     """Captures that wait for their event.
 
     Attributes:
+        waits: an entry's event may come much later than its capture, with the exit, or never (--min, and --if on
+            results): then the oldest captures give way to newer ones, whatever their age.
         lost: events so far whose capture is missing, exact: it found no room in its ring, or had to be given up before
             the event came.
     """
 
+    waits: bool = False
     lost: int = 0
     _waiting: Captures = field(default_factory=no_captures)
     _losses: list[LostRecord] = field(default_factory=list)
@@ -222,11 +226,13 @@ class CaptureStore:
     def _forget(self, rows: Rows) -> None:
         """Drop captures whose event was lost or dropped long ago."""
         waiting = self._waiting
-        if len(waiting) == 0 or len(rows) == 0:
+        if len(waiting) == 0:
             return
-        limit = int(rows["time_ns"].max()) - _KEEP_NS
-        keep = waiting.time_ns >= limit
-        if waiting.data.nbytes > _KEEP_BYTES:
-            keep &= np.cumsum(waiting.words[::-1])[::-1] * 8 <= _KEEP_BYTES
+        keep = np.ones(len(waiting), dtype=bool)
+        if len(rows) and not self.waits:
+            keep = waiting.time_ns >= int(rows["time_ns"].max()) - _KEEP_NS
+        most = _WAIT_BYTES if self.waits else _KEEP_BYTES
+        if waiting.data.nbytes > most:
+            keep &= np.cumsum(waiting.words[::-1])[::-1] * 8 <= most
         if not keep.all():
             self._waiting = waiting.take(np.flatnonzero(keep))

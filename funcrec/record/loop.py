@@ -68,6 +68,7 @@ class Loop:
         limits: Limits,
         watch: Watch,
         binary: Binary,
+        waits: bool,
     ) -> None:
         self._scope = scope
         self._list_pid = list_pid
@@ -86,7 +87,7 @@ class Loop:
         self.refusal: TargetError | None = None
         self._ending = ""  # why, once something here wants the recording to end
         self._processes = ProcessTable()
-        self._captures = CaptureStore()
+        self._captures = CaptureStore(waits=waits)
         self._pending: list[Batch] = []
         self._pending_events = 0
         self._flushed = self._looked = self._clocked = time.monotonic()

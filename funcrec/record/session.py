@@ -276,6 +276,7 @@ class _Session:
             limits=self._request.limits,
             watch=watch,
             binary=self._binary,
+            waits=bool(self._request.min_ns or self._condition),
         )
         here = self._scope.prepare(probes.list_pid)
         # Blocked before the first thread exists: the loop alone waits for them.

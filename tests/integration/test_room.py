@@ -43,6 +43,22 @@ def test_calls_beyond_the_table_of_frames_are_counted(tmp_path: Path, condition:
     assert info["lost"] == 2 * 5_000
 
 
+@pytest.mark.parametrize("buffer", ["4K", "64M"])
+def test_values_of_calls_that_their_result_rejects(tmp_path: Path, buffer: str) -> None:
+    """They take room in the ring until the end decides; what others lose by that is counted call by call."""
+    path = tmp_path / "trace.zst"
+    options = ["-u", "main.deep(n)", "--if", "r0 >= 100 and r0 < 110", "-b", buffer, "--exits", "ret"]
+    info = record(path, "deep", 20_000, *options)
+    arguments = [
+        json.loads(row)["args"]["n"] for row in funcrec("report", path, "--format", "jsonl").stdout.splitlines()
+    ]
+    assert info["calls"] == len(arguments) == 10
+    assert info["lost_values"] == arguments.count({"$error": "lost"})
+    known = [n for n in arguments if n != {"$error": "lost"}]
+    assert set(known) <= set(range(100, 110))
+    assert len(known) == 10 or buffer == "4K"
+
+
 @pytest.mark.parametrize("condition", [[], ["--if", "n >= 0"]])
 def test_threads_beyond_the_table_are_counted(tmp_path: Path, condition: list[str]) -> None:
     calls = max(MAX_THREADS, THREADS) + 500

@@ -16,12 +16,17 @@ from funcrec.report.columns import Kind
 from funcrec.report.recording import Trace
 from funcrec.report.valuejson import compact
 from tests.conftest import FUNCREC, LIMIT_S, funcrec
-from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build
+from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, VERSIONS, go_build
 
 pytestmark = pytest.mark.bpf
 
 FLAGS = {"optimised": (), "unoptimised": ("-gcflags=-N -l",), "pie": ("-buildmode=pie",)}
-BUILDS = [(version, build) for version in VERSIONS for build in FLAGS if build != "pie" or version == DEFAULT]
+BUILDS = [
+    pytest.param(version, build, marks=() if version in VERSIONS else pytest.mark.slow)
+    for version in EVERY_VERSION
+    for build in FLAGS
+    if build != "pie" or version == DEFAULT
+]
 HELPERS = ["main", "all", "record", "object", "top", "cut", "plain", "address", "float", "encode", "slice", "elements"]
 HELPERS += ["fields", "addressable", "dynamic", "keep", "clone", "hostile", "init", "more", "functionValues"]
 Pair = tuple[dict[str, Any], dict[str, Any]]
@@ -159,6 +164,46 @@ def test_raw_rules_agree_with_names(tmp_path: Path) -> None:
     assert arguments["s"] == "zhang"
     assert arguments["k"] == 42
     assert arguments["p"].startswith("0x")
+
+
+# As go-ftrace documents it: the rule of a pointer receiver with a name and an age.
+STUDENT = "main.(*Student).String(s.name=(*+0(%ax)):c40, s.name.len=(+8(%ax)):s64, s.age=(+16(%ax)):s64)"
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+def test_the_rule_of_a_receiver_as_go_ftrace_documents_it(tmp_path: Path, as_root: bool) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    patterns = ["-u", "main.Student.Label", binary, STUDENT] if as_root else ["-u", STUDENT, binary]
+    funcrec("record", "-q", *patterns, "-o", path, "--", stdout=None)
+    found = values_by_function(path)
+    assert found["main.(*Student).String"] == [({"s.name": "zhang", "s.name.len": 5, "s.age": 100}, {})]
+    # Under a ROOT only the call inside of it is recorded.
+    assert len(found["main.Student.Label"]) == (1 if as_root else 0)
+
+
+def test_every_type_of_raw_rules(tmp_path: Path) -> None:
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    symbols = subprocess.run(["nm", binary], capture_output=True, text=True, check=True).stdout.splitlines()
+    (version,) = [line.split()[0] for line in symbols if line.endswith(" runtime.buildVersion")]
+    floats = "f=+0(%ax):f32, g=8(%ax):f64, c=+16(%ax):f64[2], x=+8(%ax):x64, b=+14(%ax):x8[2], u=-8(+0(%sp)):u16"
+    record(
+        *(binary, path, "-u", f"main.memoryFloats({floats})", "-u", "main.bools(a=%ax:bool, b=%rbx:bool, n=\\-7:s8)"),
+        *(
+            "-u",
+            f"main.text(z=+0(%ax):string, v=@0x{version}:gostring)",
+            "-u",
+            "main.ints(a=%ax:s8, u=%ax:u8, b=%bx:s16)",
+        ),
+    )
+    found = values_by_function(path)
+    (floats_,) = found["main.memoryFloats"]
+    assert floats_[0].pop("u") in range(1 << 16)
+    assert floats_[0] == {"f": 1.25, "g": 2.5, "c": [3.0, 4.0], "x": "0x4004000000000000", "b": ["0x4", "0x40"]}
+    assert found["main.bools"] == [({"a": True, "b": False, "n": -7}, {})]
+    assert {"z": "nul", "v": f"go{DEFAULT}"} in [arguments for arguments, _ in found["main.text"]]
+    assert [(a["a"], a["u"]) for a, _ in found["main.ints"]][2:5] == [(-1, 255), (127, 127), (-128, 128)]
 
 
 def test_hostile_memory_has_a_status_and_never_garbage(tmp_path: Path) -> None:

@@ -137,6 +137,11 @@ func (p *Point) Scale(by int) Point { return Point{p.X * by, p.Y * by} }
 func (s Student) Label(prefix string) string { return prefix + s.name }
 
 //go:noinline
+func (s *Student) String() string {
+	return s.Label("~")
+}
+
+//go:noinline
 func generic[T any](a T, n int) T { return a }
 
 //go:noinline
@@ -286,6 +291,10 @@ func all() {
 	record("main.(*Point).Scale", "p by", []any{point, 10}, "r0", []any{scaled})
 	label := student.Label(clone("<<"))
 	record("main.Student.Label", "s prefix", []any{student, "<<"}, "r0", []any{label})
+
+	whole := student.String()
+	record("main.Student.Label", "s prefix", []any{student, "~"}, "r0", []any{whole})
+	record("main.(*Student).String", "s", []any{&student}, "r0", []any{whole})
 
 	gi := generic(5, 1)
 	record("main.generic[go.shape.int]", "a n", []any{5, 1}, "r0", []any{gi})
