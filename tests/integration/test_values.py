@@ -28,7 +28,7 @@ BUILDS = [
     if build != "pie" or version == DEFAULT
 ]
 HELPERS = ["main", "all", "record", "object", "top", "cut", "plain", "address", "float", "encode", "slice", "elements"]
-HELPERS += ["fields", "addressable", "dynamic", "keep", "clone", "hostile", "init", "more", "functionValues"]
+HELPERS += ["fields", "addressable", "dynamic", "keep", "clone", "hostile", "init", "more", "functionValues", "race"]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -218,6 +218,29 @@ def test_hostile_memory_has_a_status_and_never_garbage(tmp_path: Path) -> None:
     for arguments, results in found["main.slices"]:
         assert arguments.pop("d") is None
         assert all(value in unreadable for value in [*arguments.values(), *results.values()])
+
+
+def letters(value: Any) -> set[str]:
+    """All characters of all texts inside a value."""
+    if isinstance(value, str):
+        return set(value)
+    if isinstance(value, dict):
+        return set().union(*(letters(part) for key, part in value.items() if key not in ("$ptr", "$error")))
+    return set().union(*map(letters, value)) if isinstance(value, list) else set()
+
+
+def test_what_another_goroutine_changes_meanwhile(tmp_path: Path) -> None:
+    """Every call is there, every value is one of those that were written, and every view takes them."""
+    binary = go_build(PROGRAMS / "values", version=DEFAULT)
+    path = tmp_path / "trace.zst"
+    record(binary, path, "-u", "main.watched($params)", "--max-overhead", "off", arguments=("race",))
+    calls = [arguments for arguments, _ in values_by_function(path)["main.watched"]]
+    assert len(calls) == 5000
+    assert set().union(*map(letters, calls)) == {"a"}
+    assert {arguments["m"]["$len"] for arguments in calls} <= set(range(51))
+    assert len({json.dumps(arguments["s"]) for arguments in calls}) > 1
+    for view in (["report"], ["stat", "--by", "s.name"], ["hist", "--by", "len(s.inner.Tags)"]):
+        assert funcrec(view[0], path, *view[1:]).stdout
 
 
 def test_columns_agree_with_single_values(tmp_path: Path) -> None:

@@ -169,6 +169,10 @@ func main() {
 		hostile()
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "race" {
+		race()
+		return
+	}
 	all()
 }
 
