@@ -1,10 +1,7 @@
 """Values of calls: all of a few calls for showing, or one of all calls for filtering and grouping."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +10,9 @@ from funcrec.errors import UsageError
 from funcrec.lang.path import Path, parse_path
 from funcrec.lang.steps import Step, resolve
 from funcrec.report.calls import Calls
-from funcrec.report.capturememory import Captures
 from funcrec.report.capturevectors import Batch, Found, VectorDecoder
 from funcrec.report.columns import Kind, Part, ValueColumn
-from funcrec.report.valuejson import JsonRenderer, compact
+from funcrec.report.valuestore import Sides, Values, store_of
 from funcrec.report.valuetext import format_value, format_values
 from funcrec.trace.valueplans import CapturePlan, ValueLayout
 from funcrec.trace.values import Decoder
@@ -24,13 +20,18 @@ from funcrec.trace.values import Decoder
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
-__all__ = ["call_values", "format_value", "format_values", "has_values", "value_column", "value_names", "value_texts"]
-
-Json = Any
-Values = tuple[dict[str, Json], dict[str, Json]]
+__all__ = [
+    "call_values",
+    "format_value",
+    "format_values",
+    "has_values",
+    "value_cells",
+    "value_column",
+    "value_names",
+    "value_texts",
+]
 
 _SIDES = {"arg": False, "args": False, "ret": True, "results": True}
-_LOST = {"$error": "lost"}
 
 
 def has_values(trace: "Trace") -> bool:
@@ -55,7 +56,7 @@ def call_values(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> list[Values
     out: list[Values] = [({}, {}) for _ in range(len(rows))]
     if not has_values(trace) or len(rows) == 0:
         return out
-    store = _store(trace)
+    store = store_of(trace)
     entry = calls.entry_event[rows].astype(np.int64)
     exit_ = calls.exit_event[rows].astype(np.int64)
     events = np.unique(np.concatenate([entry, exit_]))
@@ -72,11 +73,24 @@ def value_texts(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> tuple[list[
     Raises:
         TraceError: the tables of values are damaged.
     """
+    sides = (["{}"] * len(rows), ["{}"] * len(rows))
+    for texts, parts in zip(sides, value_cells(trace, calls, rows), strict=True):
+        for at, cells in parts:
+            for position, text in zip(at.tolist(), cells.texts(len(at)), strict=True):
+                texts[position] = text
+    return sides
+
+
+def value_cells(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> Sides:
+    """Return what `value_texts` does, with what values have in common said once.
+
+    Raises:
+        TraceError: the tables of values are damaged.
+    """
     if not has_values(trace):
-        return ["{}"] * len(rows), ["{}"] * len(rows)
-    store = _store(trace)
+        return [], []
     entry, exit_ = (events[rows].astype(np.int64) for events in (calls.entry_event, calls.exit_event))
-    return store.texts(entry, exit_)
+    return store_of(trace).cells(entry, exit_)
 
 
 def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
@@ -95,7 +109,7 @@ def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
 
     if not has_values(trace):
         raise unknown_name(name, [])
-    store = _store(trace)
+    store = store_of(trace)
     wanted = _resolve(store.decoder, name)
     builder = _ColumnBuilder(len(calls))
     rows_of = {result: _row_of_event(calls, store.events, result=result) for result in {w.result for w in wanted}}
@@ -118,7 +132,7 @@ def value_names(trace: "Trace") -> list[str]:
     """Names of all recorded values, each once, in order of the plans."""
     if not has_values(trace):
         return []
-    return list(dict.fromkeys(value.name for plan in _store(trace).decoder.plans for value in plan.values))
+    return list(dict.fromkeys(value.name for plan in store_of(trace).decoder.plans for value in plan.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,155 +201,6 @@ def _row_of_event(calls: Calls, events: int, *, result: bool) -> NDArray[np.int6
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _BlockCaptures:
-    """Captures of one block: event number, plan, and where the blob lies in `data` and `words` (byte offsets)."""
-
-    event: NDArray[np.int64]
-    plan: NDArray[np.int64]
-    site: NDArray[np.uint32]
-    start: NDArray[np.int64]
-    length: NDArray[np.int64]
-    data: bytes
-    words: NDArray[np.uint64]
-
-
-class _Store:
-    """The captures of a trace, block by block."""
-
-    def __init__(self, trace: "Trace") -> None:
-        reader = trace.reader
-        self._reader = reader
-        self.decoder = Decoder(reader.types, reader.plans, {each.address: each.name for each in reader.code})
-        self._renderer = JsonRenderer(self.decoder)
-        blocks = list(reader.blocks)
-        self._first = np.array([block.first_event for block in blocks], dtype=np.int64)
-        self.events = int(blocks[-1].first_event + blocks[-1].n) if blocks else 0
-        self._plan_of_site = np.full(max(len(trace.sites), 1), -1, dtype=np.int64)
-        for site, plan in self.decoder.plan_of_site.items():
-            if site < len(self._plan_of_site):
-                self._plan_of_site[site] = plan
-        self._block = lru_cache(maxsize=4)(self._read)
-        self._sites = lru_cache(maxsize=4)(self._sites_of)
-        self._plans = lru_cache(maxsize=4)(self._plans_of)
-
-    def blocks(self) -> Iterator[_BlockCaptures]:
-        """All blocks that have captures."""
-        for number in range(len(self._first)):
-            captures = self._read(number)
-            if captures is not None and len(captures.event):
-                yield captures
-
-    def _read(self, number: int) -> _BlockCaptures | None:
-        values = self._reader.values(number)
-        if values is None:
-            return None
-        site = self._sites(number)
-        length = values.length.astype(np.int64)
-        start = np.cumsum(length) - length
-        data = np.frombuffer(values.data, dtype=np.uint8)
-        event = values.event.astype(np.int64)
-        inside = event < len(site)
-        # Vectors want blobs at whole words: they are written so; anything else is not ours.
-        inside &= (start % 8 == 0) & (start + length <= len(data))
-        event, start, length = event[inside], start[inside], length[inside]
-        words = np.zeros(len(data) // 8 + 2, dtype=np.uint64)
-        words.view(np.uint8)[: len(data)] = data
-        sites = site[event]
-        plan = self._plan_of_site[np.minimum(sites, len(self._plan_of_site) - 1)]
-        return _BlockCaptures(event + self._first[number], plan, sites, start, length, values.data, words)
-
-    def decode(self, events: NDArray[np.int64]) -> dict[int, Values]:
-        """Values of the captures of some events (ascending numbers); lost ones say so."""
-        out: dict[int, Values] = {}
-        block_of = np.searchsorted(self._first, events, side="right") - 1
-        for number in np.unique(block_of).tolist():
-            mine = events[block_of == number]
-            captures = self._block(number)
-            if captures is not None:
-                at = np.flatnonzero(np.isin(captures.event, mine))
-                data = captures.words.view(np.uint8)
-                for i in at.tolist():
-                    start, length = int(captures.start[i]), int(captures.length[i])
-                    blob = data[start : start + length].tobytes()
-                    out[int(captures.event[i])] = self.decoder.decode(int(captures.site[i]), blob)
-            self._fill_lost(number, mine, out)
-        return out
-
-    def texts(self, entry: NDArray[np.int64], exit_: NDArray[np.int64]) -> tuple[list[str], list[str]]:
-        """JSON of the arguments captured at some events and the results at others; `{}` where there are none (-1)."""
-        sides = (entry, ["{}"] * len(entry)), (exit_, ["{}"] * len(exit_))
-        blocks = [np.where(each >= 0, np.searchsorted(self._first, each, side="right") - 1, -1) for each, _ in sides]
-        # Both sides of a block together: few are kept.
-        for number in np.unique(np.concatenate(blocks)).tolist():
-            if number < 0:
-                continue
-            for result, ((events, texts), block) in enumerate(zip(sides, blocks, strict=True)):
-                mine = np.flatnonzero(block == number)
-                for at, found in self._block_texts(number, events[mine], bool(result)):
-                    for position, text in zip(mine[at].tolist(), found, strict=True):
-                        texts[position] = text
-        return sides[0][1], sides[1][1]
-
-    def _plans_of(self, number: int) -> NDArray[np.int64]:
-        """The plan of each event of a block, -1 none."""
-        plans: NDArray[np.int64] = self._plan_of_site[np.minimum(self._sites(number), len(self._plan_of_site) - 1)]
-        return plans
-
-    def _sites_of(self, number: int) -> NDArray[np.uint32]:
-        """The site of each event of a block."""
-        site: NDArray[np.uint32] = self._reader.events(number).site
-        return site
-
-    def _block_texts(
-        self, number: int, events: NDArray[np.int64], result: bool
-    ) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
-        """Texts of events of one block, by plan: which of the events, and theirs."""
-        plans = self._plans(number)
-        local = events - self._first[number]
-        plan = np.where(local < len(plans), plans[np.minimum(local, len(plans) - 1)], -1)
-        captures = self._block(number)
-        capture = np.full(len(events), -1)
-        if captures is not None and len(captures.event):
-            order = np.argsort(captures.event, kind="stable")
-            last = np.searchsorted(captures.event[order], events, side="right") - 1
-            candidate = order[np.maximum(last, 0)]
-            capture = np.where((last >= 0) & (captures.event[candidate] == events), candidate, -1)
-        for each in np.unique(plan[plan >= 0]).tolist():
-            layout = self.decoder.plans[each]
-            at = np.flatnonzero((plan == each) & (capture >= 0))
-            if captures is not None and len(at):
-                chosen = capture[at]
-                batch = Captures(layout, captures.data, captures.words, captures.start[chosen], captures.length[chosen])
-                yield at, self._renderer.render(batch, result=result)
-            at = np.flatnonzero((plan == each) & (capture < 0))
-            names = [value.name for value in layout.values if value.result == result]
-            yield at, [compact(dict.fromkeys(names, _LOST))] * len(at)
-
-    def _fill_lost(self, number: int, events: NDArray[np.int64], out: dict[int, Values]) -> None:
-        site = self._sites(number)
-        for event in events.tolist():
-            if event in out or event - int(self._first[number]) >= len(site):
-                continue
-            plan = self.decoder.plan_of_site.get(int(site[event - int(self._first[number])]))
-            if plan is not None:
-                values = self.decoder.plans[plan].values
-                out[event] = (
-                    {value.name: _LOST for value in values if not value.result},
-                    {value.name: _LOST for value in values if value.result},
-                )
-
-
-_STORES: "WeakKeyDictionary[Trace, _Store]" = WeakKeyDictionary()
-
-
-def _store(trace: "Trace") -> _Store:
-    store = _STORES.get(trace)
-    if store is None:
-        store = _STORES[trace] = _Store(trace)
-    return store
-
-
 class _ColumnBuilder:
     """Puts what is found batch by batch into one column."""
 
@@ -379,7 +244,7 @@ class _ColumnBuilder:
 
     def column(self) -> ValueColumn:
         """The column; its parts are the kinds that occur."""
-        labels = tuple(self._labels)
+        labels = tuple(self._labels) or ("",)  # codes of calls without a text are 0
         return ValueColumn(
             {
                 kind: Part(self._known[kind], values, labels if kind is Kind.TEXT else ())

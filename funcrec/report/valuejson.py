@@ -5,19 +5,17 @@ their fields' templates, so that a whole capture is one formatting. What is not 
 be read, limits reached, shared generic code, raw rules with arrays) is left to the decoder of single captures.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.lang.printable import json_safe
 from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import REDACTED, GoType, Kind, pointer_shaped, stands_for_another
 from funcrec.report.capturememory import Captures, Indexes, Spot, StaticUnreadError, Words, load
+from funcrec.report.valuecells import Cells, addresses, compact, fixed, listed, united
 from funcrec.trace.blobs import CAPTURE_STACK
 from funcrec.trace.valueplans import ValueLayout
 from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text, text_form, time_form
@@ -25,45 +23,6 @@ from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text, te
 _MOST_TEXTS = 1 << 16  # kept; they repeat
 _MOST_ROOT_BYTES = 1024
 _SIZES = (1, 2, 4, 8)
-
-
-def compact(value: Any) -> str:
-    """JSON of the machine contract on one line, which a terminal can take too."""
-    return json_safe(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """m texts: a template for `%`, and what stands in its holes, each a list of m."""
-
-    template: str
-    columns: tuple[Sequence[Any], ...] = ()
-
-    def texts(self, count: int) -> list[str]:
-        """All of them."""
-        if not self.columns:
-            return [self.template % ()] * count
-        return list(map(self.template.__mod__, zip(*self.columns, strict=True)))
-
-    def within(self, before: str, after: str) -> "Cells":
-        """The same with literal text around."""
-        return Cells(_literal(before) + self.template + _literal(after), self.columns)
-
-
-def _literal(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _fixed(value: Any) -> Cells:
-    return Cells(_literal(compact(value)))
-
-
-def _listed(cells: Sequence[Cells], names: Sequence[str] | None = None) -> Cells:
-    """A JSON list, or an object by names."""
-    keys = [""] * len(cells) if names is None else [_literal(compact(name)) + ":" for name in names]
-    inner = ",".join(key + each.template for key, each in zip(keys, cells, strict=True))
-    opening, closing = "[]" if names is None else "{}"
-    return Cells(opening + inner + closing, tuple(column for each in cells for column in each.columns))
 
 
 class _Texts(dict[bytes, str]):
@@ -100,7 +59,7 @@ class JsonRenderer:
         self._types = decoder.types
         self._texts = _Texts()
 
-    def render(self, captures: Captures, *, result: bool) -> list[str]:
+    def render(self, captures: Captures, *, result: bool) -> Cells:
         """The arguments, or the results, of each capture as a JSON object."""
         values = [value for value in captures.plan.values if value.result == result]
         names = [value.name for value in values]
@@ -108,14 +67,16 @@ class JsonRenderer:
         try:
             if len(set(names)) < len(names):
                 raise _TooMuchError
-            rendered = _listed([self._value(captures, value) for value in values], names)
-            texts = rendered.texts(len(captures))
+            cells = listed([self._value(captures, value) for value in values], names)
         except _TooMuchError:
             captures.hard[:] = True
-            texts = [""] * len(captures)
+            cells = fixed(None)
+        if not captures.hard.any():
+            return cells
+        texts = cells.texts(len(captures))
         for row in np.flatnonzero(captures.hard).tolist():
             texts[row] = compact(self._single(captures, row, result))
-        return texts
+        return Cells("%s", (texts,))
 
     def _single(self, captures: Captures, row: int, result: bool) -> dict[str, Any]:
         site = captures.plan.sites[0]
@@ -135,7 +96,7 @@ class JsonRenderer:
         try:
             return self._follow(value.type, self._root(captures, value), value.steps)
         except StaticUnreadError as unread:
-            return _fixed({"$error": unread.reason})
+            return fixed({"$error": unread.reason})
 
     def _root(self, captures: Captures, value: ValueLayout) -> Spot:
         """The value put together from registers and stack."""
@@ -200,14 +161,14 @@ class JsonRenderer:
             parts.append((good, self._follow(step.type, found, rest)))
         for number, reason in enumerate(("nil pointer", "index out of range", "not captured"), start=1):
             if (why == number).any():
-                parts.append((np.flatnonzero(why == number), _fixed({"$error": reason})))
-        return _united(parts, len(spot))
+                parts.append((np.flatnonzero(why == number), fixed({"$error": reason})))
+        return united(parts, len(spot))
 
     def _measure(self, type_: GoType, capacity: bool, spot: Spot) -> Cells:
         if type_.kind in (Kind.STRING, Kind.SLICE):
             return Cells("%s", (spot.load(16 if capacity else 8, 8).view(np.int64).tolist(),))
         if type_.kind not in (Kind.MAP, Kind.CHAN):
-            return _fixed({"$error": "no length"})
+            return fixed({"$error": "no length"})
         pointer = spot.load(0, 8)
         place, available = spot.captures.find(spot.rows, pointer + np.uint64(8 if capacity else 0))
         spot.mark((pointer != 0) & ((place < 0) | (available < 8)))
@@ -227,7 +188,7 @@ class JsonRenderer:
         try:
             return _RENDERERS[type_.kind](self, type_, spot, level._replace(nesting=level.nesting + 1))
         except StaticUnreadError as unread:
-            return _fixed({"$error": unread.reason})
+            return fixed({"$error": unread.reason})
 
     def _bool(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         return Cells("%s", ([_BOOLEANS[value] for value in (spot.load(0, 1) != 0).tolist()],))
@@ -279,7 +240,7 @@ class JsonRenderer:
             texts = [_hex(each, of) for each, of in zip(data, lengths, strict=True)]
         else:
             texts = self._elements(type_.elem, spot.chosen(live), pointer[live], length[live], level)
-        return _united([(np.flatnonzero(nil), Cells("null")), (live, Cells("%s", (texts,)))], len(spot))
+        return united([(np.flatnonzero(nil), Cells("null")), (live, Cells("%s", (texts,)))], len(spot))
 
     def _elements(self, elem: int, spot: Spot, pointer: Words, length: Indexes, level: _Level) -> list[str]:
         size, most = self._types[elem].size, spot.captures.plan.elements
@@ -307,7 +268,7 @@ class JsonRenderer:
         if count > MAX_NODES:
             raise _TooMuchError
         size = self._types[type_.elem].size
-        shown = _listed([self._render(type_.elem, spot.part(at * size), level) for at in range(count)])
+        shown = listed([self._render(type_.elem, spot.part(at * size), level) for at in range(count)])
         return shown if count == type_.count else shown.within(f'{{"$truncated":{type_.count},"value":', "}")
 
     def _struct(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
@@ -318,7 +279,7 @@ class JsonRenderer:
         names = [each.name for each in fields]
         if len(set(names)) < len(names):
             raise _TooMuchError
-        return _listed([self._render(each.type, spot.part(each.offset), level) for each in fields], names)
+        return listed([self._render(each.type, spot.part(each.offset), level) for each in fields], names)
 
     def _pointer(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         pointer = spot.load(0, 8)
@@ -327,20 +288,20 @@ class JsonRenderer:
             spot.mark(~nil)
             return Cells("null")
         if level.depth >= spot.captures.plan.depth or type_.elem < 0:
-            return _united([(np.flatnonzero(nil), Cells("null")), _addresses(pointer, ~nil)], len(spot))
+            return united([(np.flatnonzero(nil), Cells("null")), addresses(pointer, ~nil)], len(spot))
         place, available = spot.captures.find(spot.rows, pointer)
         if self._types[type_.elem].size == 0:
             place, available = np.zeros(len(spot), np.int64), np.zeros(len(spot), np.int64)
         found = np.flatnonzero(~nil & (place >= 0))
-        parts = [(np.flatnonzero(nil), Cells("null")), _addresses(pointer, ~nil & (place < 0))]
+        parts = [(np.flatnonzero(nil), Cells("null")), addresses(pointer, ~nil & (place < 0))]
         if len(found):
             target = spot.captures.memory(spot.rows[found], place[found], available[found])
             parts.append((found, self._render(type_.elem, target, level._replace(depth=level.depth + 1))))
-        return _united(parts, len(spot))
+        return united(parts, len(spot))
 
     def _reference(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         pointer = spot.load(0, 8)
-        return _united([(np.flatnonzero(pointer == 0), Cells("null")), _addresses(pointer, pointer != 0)], len(spot))
+        return united([(np.flatnonzero(pointer == 0), Cells("null")), addresses(pointer, pointer != 0)], len(spot))
 
     def _function(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         pointer = spot.load(0, 8)
@@ -367,7 +328,7 @@ class JsonRenderer:
         length, known = self._words_at(spot, pointer)
         lengths = Cells('{"$len":%s}', (length[known].view(np.int64).tolist(),))
         parts = [(np.flatnonzero(pointer == 0), Cells("null")), (np.flatnonzero(known), lengths)]
-        return _united([*parts, _addresses(pointer, (pointer != 0) & ~known)], len(spot))
+        return united([*parts, addresses(pointer, (pointer != 0) & ~known)], len(spot))
 
     def _iface(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         table = spot.load(0, 8)
@@ -376,13 +337,13 @@ class JsonRenderer:
         descriptor, known = self._words_at(full, table[live] + np.uint64(8))
         full.mark(~known)
         dynamic = self._dynamic(descriptor, full, level)
-        return _united([(np.flatnonzero(table == 0), Cells("null")), (live, dynamic)], len(spot))
+        return united([(np.flatnonzero(table == 0), Cells("null")), (live, dynamic)], len(spot))
 
     def _eface(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         descriptor = spot.load(0, 8)
         live = np.flatnonzero(descriptor != 0)
         dynamic = self._dynamic(descriptor[live], spot.chosen(live), level)
-        return _united([(np.flatnonzero(descriptor == 0), Cells("null")), (live, dynamic)], len(spot))
+        return united([(np.flatnonzero(descriptor == 0), Cells("null")), (live, dynamic)], len(spot))
 
     def _dynamic(self, descriptor: Words, spot: Spot, level: _Level) -> Cells:
         """What interfaces hold, by their dynamic types."""
@@ -395,12 +356,12 @@ class JsonRenderer:
             at = np.flatnonzero(group == position)
             number = self._decoder.by_runtime.get(address)
             if number is None:
-                words = (descriptor[at].tolist(), data[at].tolist())
-                parts.append((at, Cells('{"$type":"%#x","value":{"$ptr":"%#x"}}', words)))
+                types, pointers = ([f'"{each:#x}"' for each in words[at].tolist()] for words in (descriptor, data))
+                parts.append((at, Cells('{"$type":%s,"value":{"$ptr":%s}}', (types, pointers))))
                 continue
             inner = self._held(number, spot.chosen(at), data[at], level)
             parts.append((at, inner.within(f'{{"$type":{compact(self._types[number].name)},"value":', "}")))
-        return _united(parts, len(spot))
+        return united(parts, len(spot))
 
     def _held(self, number: int, spot: Spot, data: Words, level: _Level) -> Cells:
         type_ = self._types[number]
@@ -412,15 +373,15 @@ class JsonRenderer:
             place, available = np.zeros(len(spot), np.int64), np.zeros(len(spot), np.int64)
         nil = (data == 0) if text else np.zeros(len(spot), np.bool_)
         found = np.flatnonzero(~nil & (place >= 0))
-        parts = [(np.flatnonzero(nil), Cells("null")), _addresses(data, ~nil & (place < 0))]
+        parts = [(np.flatnonzero(nil), Cells("null")), addresses(data, ~nil & (place < 0))]
         if len(found):
             target = spot.captures.memory(spot.rows[found], place[found], available[found])
             inner = self._string(type_, target, level) if text else self._render(number, target, level)
             parts.append((found, inner))
-        return _united(parts, len(spot))
+        return united(parts, len(spot))
 
     def _opaque(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
-        return _fixed({"$error": "redacted" if type_.name == REDACTED.name else "unknown type"})
+        return fixed({"$error": "redacted" if type_.name == REDACTED.name else "unknown type"})
 
 
 _RENDERERS: dict[Kind, Callable[[JsonRenderer, GoType, Spot, _Level], Cells]] = {
@@ -444,22 +405,6 @@ _RENDERERS: dict[Kind, Callable[[JsonRenderer, GoType, Spot, _Level], Cells]] = 
 }
 _BOOLEANS = ("false", "true")
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"+Inf"', "-inf": '"-Inf"'}
-
-
-def _united(parts: Sequence[tuple[NDArray[Any], Cells]], count: int) -> Cells:
-    """Texts of disjoint positions as one column; those of a single part as they are."""
-    parts = [(at, cells) for at, cells in parts if len(at)]
-    if len(parts) == 1 and len(parts[0][0]) == count:
-        return parts[0][1]
-    texts = ["null"] * count
-    for at, cells in parts:
-        for position, text in zip(at.tolist(), cells.texts(len(at)), strict=True):
-            texts[position] = text
-    return Cells("%s", (texts,))
-
-
-def _addresses(pointer: Words, which: NDArray[np.bool_]) -> tuple[NDArray[Any], Cells]:
-    return np.flatnonzero(which), Cells('{"$ptr":"%#x"}', (pointer[which].tolist(),))
 
 
 def _sized(spot: Spot, type_: GoType) -> Words:

@@ -14,7 +14,7 @@ from funcrec.report.arguments import call_values, value_column, value_texts
 from funcrec.report.calls import Calls
 from funcrec.report.columns import Kind
 from funcrec.report.recording import Trace
-from funcrec.report.valuejson import compact
+from funcrec.report.valuecells import compact
 from tests.conftest import FUNCREC, LIMIT_S, funcrec
 from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, VERSIONS, go_build
 

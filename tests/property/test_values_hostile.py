@@ -13,7 +13,8 @@ from funcrec.errors import TraceError
 from funcrec.report.capturememory import Captures
 from funcrec.report.capturevectors import Batch, VectorDecoder
 from funcrec.report.columns import Kind
-from funcrec.report.valuejson import JsonRenderer, compact
+from funcrec.report.valuecells import compact
+from funcrec.report.valuejson import JsonRenderer
 from funcrec.trace.values import Decoder
 
 ADDRESSES = (0, 1, 8, 0x1000, 0x1008, 0x1010, 0x2000, 1 << 63, (1 << 64) - 8)
@@ -115,7 +116,7 @@ def test_many_at_once_are_rendered_as_each_alone(
     length = np.array([len(blob) for blob in captured])
     start = np.cumsum([0, *map(len, padded[:-1])])
     batch = Captures(decoder.plans[0], whole, np.frombuffer(whole + bytes(16), dtype=np.uint64), start, length)
-    texts = JsonRenderer(decoder).render(batch, result=value["result"])
+    texts = JsonRenderer(decoder).render(batch, result=value["result"]).texts(len(batch))
     assert texts == [compact(decoder.decode(0, blob)[value["result"]]) for blob in captured]
 
 

@@ -4,27 +4,31 @@ Many values at once: those of one shape share the work for their names, and text
 once.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 from funcrec.report.export import wire
 from funcrec.report.text import printable
+from funcrec.report.valuecells import Cells
 
 _MOST = 1 << 16  # of what is kept because it repeats
+_MOST_LEAVES = 1 << 13  # of each key
 _BOOL, _UINT, _INT, _DOUBLE, _TEXT, _NAME, _ENTRY, _ELEMENT = 2, 3, 4, 5, 6, 10, 11, 12
 
 
 class _Encoded(dict[Any, bytes]):
     """What was encoded before, by value."""
 
-    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, encode: Callable[[Any], bytes], most: int = _MOST) -> None:
         super().__init__()
-        self._encode = encode
+        self._encode, self._most = encode, most
 
     def __missing__(self, value: Any) -> bytes:
-        if len(self) >= _MOST:
+        if len(self) >= self._most:
             self.clear()
         encoded = self[value] = self._encode(value)
         return encoded
@@ -91,3 +95,76 @@ _ENCODERS: dict[type, Callable[[Sequence[Any]], list[bytes]]] = {
     list: _lists,
     type(None): lambda values: [_texts["nil"]] * len(values),
 }
+
+
+# Columns of values: the template is taken apart once, and each hole is filled for all values together.
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """Where a column stands in a template."""
+
+    column: int
+
+
+def cell_bodies(cells: Cells, count: int) -> list[bytes]:
+    """What `bodies` makes of the values that cells stand for."""
+    return _filled(_taken_apart(cells.template, len(cells.columns)), cells.columns, count)
+
+
+@lru_cache(maxsize=1 << 10)
+def _taken_apart(template: str, holes: int) -> Any:
+    """The JSON of a template with `_Hole` objects in it; a part without any stays as it is."""
+    # No text of the template is one of these: they are longer than the template.
+    marks = [f"{number:0{len(template) + 1}}" for number in range(holes)]
+    numbers = {mark: number for number, mark in enumerate(marks)}
+
+    def holes_in(value: Any) -> Any:
+        if isinstance(value, str):
+            return _Hole(numbers[value]) if value in numbers else value
+        if isinstance(value, dict):
+            return {key: holes_in(item) for key, item in value.items()}
+        return [holes_in(item) for item in value] if isinstance(value, list) else value
+
+    return holes_in(json.loads(template % tuple(f'"{mark}"' for mark in marks)))
+
+
+def _filled(part: Any, columns: Sequence[Sequence[Any]], count: int) -> list[bytes]:
+    if isinstance(part, _Hole):
+        return [_fragments[value] for value in columns[part.column]]
+    if not isinstance(part, dict | list):
+        return bodies([part]) * count
+    parts: list[Sequence[bytes]] = []
+    for key, inner in part.items() if isinstance(part, dict) else ((None, each) for each in part):
+        if isinstance(inner, _Hole):
+            filled = _leaves(key)
+            parts.append([filled[value] for value in columns[inner.column]])
+        else:
+            found = _filled(inner, columns, count)
+            parts += [list(map(_head(key).__getitem__, map(len, found))), found]
+    return list(map(b"".join, zip(*parts, strict=True))) if parts else [b""] * count
+
+
+def _head(key: str | None) -> _Encoded:
+    """What stands before an entry of an object, or (None) an element of a list."""
+    return heads(_ELEMENT, b"") if key is None else _named(key)
+
+
+def _fragment(value: int | str) -> bytes:
+    """An integer, or another value by its JSON text."""
+    return _integers[value] if isinstance(value, int) else bodies([json.loads(value)])[0]
+
+
+_fragments = _Encoded(_fragment)
+
+
+@lru_cache(maxsize=1 << 10)
+def _leaves(key: str | None) -> _Encoded:
+    """Whole entries of this key, or elements of lists, by their values."""
+    head = _head(key)
+
+    def entry(value: int | str) -> bytes:
+        body = _fragment(value)
+        return head[len(body)] + body
+
+    return _Encoded(entry, _MOST_LEAVES)

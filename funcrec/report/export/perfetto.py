@@ -4,7 +4,6 @@ Field numbers and meanings: protos/perfetto/trace/ of Perfetto 52 (trace_packet.
 interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a thread: thread ids are 32 bits there.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.export import wire
-from funcrec.report.export.annotations import bodies, heads
+from funcrec.report.export.annotations import bodies, cell_bodies, heads
 from funcrec.report.export.creation import creations
+from funcrec.report.export.source import Source
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
@@ -157,11 +157,20 @@ def annotation(name: bytes, value: Any) -> bytes:
     return name + bodies([value])[0]
 
 
-def _annotations(names: _AnnotationNames, group: str, values: list[str]) -> list[bytes]:
-    """The annotation of each call; nothing where it has no values."""
-    decoded: list[dict[str, Any]] = json.loads(f"[{','.join(values)}]")
-    head = heads(4, names.field(group))
-    return [head[len(body)] + body if body else b"" for body in bodies(decoded)]
+def _annotations(names: _AnnotationNames, source: Source, rows: NDArray[np.int64]) -> list[bytes]:
+    """The values of each call; nothing where it has none."""
+    annotations = [b""] * len(rows)
+    sides = source.cells(rows) if source.cells is not None else ([], [])
+    for group, parts in zip(("args", "results"), sides, strict=True):
+        for at, cells in parts:
+            filled = cell_bodies(cells, len(at))
+            if not any(filled):
+                continue
+            head = heads(4, names.field(group))
+            for position, body in zip(at.tolist(), filled, strict=True):
+                if body:
+                    annotations[position] += head[len(body)] + body
+    return annotations
 
 
 def _tails(
@@ -169,13 +178,12 @@ def _tails(
 ) -> Sequence[bytes]:
     """Bytes that follow the common fields of each event: values, unusual states and flows."""
     tails = [b""] * len(call)
-    if timeline.source.values is not None:
+    if timeline.source.cells is not None:
         # Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
         begins = np.flatnonzero(begin)
-        arguments, results = timeline.source.values(timeline.row[call[begins]])
-        sides = _annotations(names, "args", arguments), _annotations(names, "results", results)
-        for at, taken, given in zip(begins.tolist(), *sides, strict=True):
-            tails[at] = taken + given
+        found = _annotations(names, timeline.source, timeline.row[call[begins]])
+        for at, annotations in zip(begins.tolist(), found, strict=True):
+            tails[at] = annotations
     state = timeline.state[call]
     for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
         tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))

@@ -5,6 +5,7 @@ Knows nothing of files or of any foreign format.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from funcrec.report.text import printable
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
     from funcrec.report.recording import Trace
+    from funcrec.report.valuestore import Sides
 
 # Arguments of some calls, and their results: a JSON object each, in the forms of the machine contract, on one line.
 Values = tuple[list[str], list[str]]
@@ -34,6 +36,7 @@ class Source:
         mask: bool[n], the calls to export.
         values: rows of `calls` -> their values as text; None when the trace holds none.
         names: how functions are called.
+        cells: as `values`, with what values have in common said once.
     """
 
     trace: "Trace"
@@ -41,15 +44,18 @@ class Source:
     mask: NDArray[np.bool_]
     values: Callable[[NDArray[np.int64]], Values] | None = None
     names: Names = Names.FULL
+    cells: "Callable[[NDArray[np.int64]], Sides] | None" = None
 
     @classmethod
     def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
         """The calls that a selection shows."""
-        from funcrec.report.arguments import has_values, value_texts
+        from funcrec.report.arguments import has_values, value_cells, value_texts
 
         trace, calls = selection.trace, selection.calls
-        values = (lambda rows: value_texts(trace, calls, rows)) if has_values(trace) else None
-        return cls(trace, calls, selection.mask, values, names)
+        if not has_values(trace):
+            return cls(trace, calls, selection.mask, None, names)
+        values, cells = partial(value_texts, trace, calls), partial(value_cells, trace, calls)
+        return cls(trace, calls, selection.mask, values, names, cells)
 
     @property
     def lost_events(self) -> int:

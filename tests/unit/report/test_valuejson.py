@@ -6,7 +6,8 @@ import pytest
 from funcrec.report.arguments import call_values, value_texts
 from funcrec.report.capturememory import Captures
 from funcrec.report.recording import Trace
-from funcrec.report.valuejson import JsonRenderer, compact
+from funcrec.report.valuecells import Cells, compact
+from funcrec.report.valuejson import JsonRenderer
 from tests.golden.test_golden import TRACES
 
 
@@ -25,11 +26,11 @@ def test_nothing_that_was_read_is_left_to_the_slow_way(monkeypatch):
     left, seen = [], []
     render = JsonRenderer.render
 
-    def watched(self: JsonRenderer, captures: Captures, *, result: bool) -> list[str]:
-        texts = render(self, captures, result=result)
+    def watched(self: JsonRenderer, captures: Captures, *, result: bool) -> Cells:
+        cells = render(self, captures, result=result)
         left.append(int(np.count_nonzero(captures.hard)))
         seen.append(len(captures))
-        return texts
+        return cells
 
     monkeypatch.setattr(JsonRenderer, "render", watched)
     trace = Trace(next(path for path in TRACES if path.stem == "values"))

@@ -7,7 +7,8 @@ import numpy as np
 
 from funcrec.report.calls import Calls, State
 from funcrec.report.export.source import Source
-from funcrec.report.valuejson import compact
+from funcrec.report.valuecells import Cells, compact
+from funcrec.report.valuestore import Sides
 from funcrec.trace.records import (
     CallSite,
     ClockReading,
@@ -146,4 +147,9 @@ def with_values(source: Source) -> Source:
         results = {"r0": [1, {"$hex": "00ff"}], "err": {"$type": "*errors.errorString", "value": "=no"}}
         return [compact({"id": int(row)} | fixed) for row in rows.tolist()], [compact(results)] * len(rows)
 
-    return replace(source, values=values)
+    def cells(rows: np.ndarray) -> Sides:
+        everywhere = np.arange(len(rows))
+        arguments, results = ([(everywhere, Cells("%s", (side,)))] for side in values(rows))
+        return arguments, results
+
+    return replace(source, values=values, cells=cells)
