@@ -10,9 +10,11 @@ import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from funcrec.errors import TargetError
+from funcrec.lang.names import package_path
 
 # DWARF 5 section 7.5.
 TAG_ARRAY: Final = 0x01
@@ -294,15 +296,33 @@ class Dwarf:
     def subprogram(self, symbol: str, low_pc: int) -> Subprogram | None:
         """Find a function by its symbol name and entry address; None when debug information does not have it."""
         needle = symbol.encode("utf-8", "surrogateescape") + b"\0"
-        at = self.info.find(needle)
-        while at >= 0:
-            named = self._entry_starting_with_name(at)
-            if named is not None:
-                found = named if AT_LOW_PC in named.attributes else self._concrete(named.offset, low_pc)
-                if found is not None and found.attributes.get(AT_LOW_PC) == low_pc:
-                    return self._describe(symbol, low_pc, found, named)
-            at = self.info.find(needle, at + 1)
+        # Nearly always in the unit of its package: to look through all of a large binary takes milliseconds.
+        for start, end in (*self._packages.get(package_path(symbol), ()), (0, len(self.info))):
+            at = self.info.find(needle, start, end)
+            while at >= 0:
+                named = self._entry_starting_with_name(at)
+                if named is not None:
+                    found = named if AT_LOW_PC in named.attributes else self._concrete(named.offset, low_pc)
+                    if found is not None and found.attributes.get(AT_LOW_PC) == low_pc:
+                        return self._describe(symbol, low_pc, found, named)
+                at = self.info.find(needle, at + 1, end)
         return None
+
+    @cached_property
+    def _packages(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the units of each package begin and end."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for unit in self._units:
+            try:
+                code, at = uleb(self.info, unit.first)
+                abbreviation = self._table(unit.abbreviations).get(code)
+                end = self.info.index(b"\0", at)
+            except (IndexError, ValueError):
+                continue  # damaged: its functions are looked for everywhere
+            if abbreviation is not None and abbreviation.attributes[:1] == ((AT_NAME, _FORM_STRING, 0),):
+                name = self.info[at:end].decode("utf-8", "surrogateescape")
+                found.setdefault(name, []).append((unit.offset, unit.end))
+        return found
 
     def _entry_starting_with_name(self, at: int) -> Entry | None:
         """The subprogram whose first attribute, its name, lies at `at`: the code before it must fit exactly."""
@@ -325,13 +345,15 @@ class Dwarf:
     def _concrete(self, origin: int, low_pc: int) -> Entry | None:
         """The out-of-line copy of an inlinable function: a subprogram that begins with a reference to its abstract."""
         needle = struct.pack("<I", origin)
-        at = self.info.find(needle)
-        while at >= 0:
-            for size in (1, 2):
-                entry = self._subprogram_with_origin(at, size, origin)
-                if entry is not None and entry.attributes.get(AT_LOW_PC) == low_pc:
-                    return entry
-            at = self.info.find(needle, at + 1)
+        unit = self._unit(origin)
+        for start, end in ((unit.offset, unit.end), (0, len(self.info))):
+            at = self.info.find(needle, start, end)
+            while at >= 0:
+                for size in (1, 2):
+                    entry = self._subprogram_with_origin(at, size, origin)
+                    if entry is not None and entry.attributes.get(AT_LOW_PC) == low_pc:
+                        return entry
+                at = self.info.find(needle, at + 1, end)
         return None
 
     def _subprogram_with_origin(self, at: int, size: int, origin: int) -> Entry | None:

@@ -1,4 +1,4 @@
-"""What values cost: a call with three of them against the same call without, conditions in the kernel, and `--where`.
+"""What values cost: a call with three of them against the same call without, conditions, `--where`, debug information.
 
 Rounds of all configurations take turns, and each keeps its best: the machine's noise only ever adds.
 """
@@ -24,6 +24,7 @@ from funcrec.report.recording import Trace
 from funcrec.target.executable import Executable
 from tests.bench.target import HotProgram
 from tests.conftest import FUNCREC
+from tests.toolchain import ROOT, go_build
 
 _SOURCE = Path(__file__).parent / "fetch"
 _FUNCTION = "main.handle"
@@ -31,6 +32,7 @@ _VALUES = "(id, name, len(body))"
 _CALLS = 3000
 _ROUNDS = 9
 _FILTERED = 1_000_000
+_SIGNATURES = 1000
 
 
 @contextmanager
@@ -115,10 +117,31 @@ def measure_where(folder: Path) -> list[tuple[str, float, str]]:
     return [("million calls/s, --where on a text", rates["text"], ">= 2")]
 
 
+def measure_types(binary: Path) -> list[tuple[str, float, str]]:
+    """Rows about debug information, in processor time: the first function with all its values, then others."""
+    executable = Executable.open(str(binary))
+    signatures = Signatures(executable)
+    plan = build_plan(executable, ["net/http.(*conn).serve"], arguments=True, results=True)
+    began = time.process_time()
+    plan_values(executable, plan, arguments=True, results=True, signatures=signatures)
+    first = time.process_time() - began
+    functions = executable.functions
+    others = [at for at in range(len(functions)) if not functions.assembly[at] and not functions.foreign[at]]
+    took = []
+    for index in others[:: max(len(others) // _SIGNATURES, 1)]:
+        began = time.process_time()
+        signatures.of(index)
+        took.append(time.process_time() - began)
+    return [
+        ("s, the first function with all its values", first, "< 1.5"),
+        ("ms, the signature of the dearest of 1,000 others", 1000 * max(took), "< 10"),
+    ]
+
+
 def measure() -> list[tuple[str, float, str]]:
     """Return rows (what, figure, goal)."""
     with tempfile.TemporaryDirectory() as folder:
-        return measure_calls() + measure_where(Path(folder))
+        return measure_calls() + measure_where(Path(folder)) + measure_types(go_build(ROOT / "demo" / "shop"))
 
 
 def main() -> None:
