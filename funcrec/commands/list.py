@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from funcrec.commands.selecting import Binary, ExcludeVendor, Match, Patterns, Roots
+from funcrec.commands.selecting import Binary, DebugFile, ExcludeVendor, Match, Patterns, Roots
 from funcrec.errors import UsageError
 from funcrec.plan.sites import ExitMode
 from funcrec.report.request import Color, Format, OutputRequest
@@ -23,6 +23,7 @@ def command(
     roots: Roots = None,
     patterns: Patterns = None,
     match: Match = "glob",
+    debug_file: DebugFile = None,
     exclude_vendor: ExcludeVendor = True,
     max_probes: Annotated[int | None, typer.Option("--max-probes", help="Fail when it takes more than this.")] = None,
     exits: Annotated[
@@ -49,7 +50,7 @@ def command(
 
     if not patterns and not roots:
         raise UsageError("no function is named", remedy="name some with -u, such as -u 'main.*'")
-    executable = Executable.open(binary)
+    executable = Executable.open(binary, debug_file)
     # A listing is for looking: no limit unless asked for.
     limit = 1 << 24 if max_probes is None else max_probes
     plan = build_plan(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from funcrec.commands.selecting import Binary, ExcludeVendor, Match, Patterns, Roots
+from funcrec.commands.selecting import Binary, DebugFile, ExcludeVendor, Match, Patterns, Roots
 from funcrec.errors import UsageError
 from funcrec.plan.sites import ExitMode
 
@@ -21,6 +21,7 @@ def command(
     roots: Roots = None,
     patterns: Patterns = None,
     match: Match = "glob",
+    debug_file: DebugFile = None,
     exclude_vendor: ExcludeVendor = True,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Trace file; an existing one becomes FILE.old.")
@@ -168,6 +169,7 @@ def command(
             patterns=patterns or [],
             roots=roots or [],
             match=match,
+            debug_file=debug_file,
             exclude_vendor=exclude_vendor,
             output=output,
             processes=pids or [],

@@ -20,6 +20,15 @@ Patterns = Annotated[
         show_default=False,
     ),
 ]
+DebugFile = Annotated[
+    str | None,
+    typer.Option(
+        "--debug-file",
+        metavar="FILE",
+        help="Debug information of a stripped BINARY: its debug file or unstripped twin. Found by build id otherwise.",
+        show_default=False,
+    ),
+]
 Match = Annotated[str, typer.Option("--match", metavar="glob|regex", help="What PATTERN is.")]
 ExcludeVendor = Annotated[
     bool,

@@ -29,7 +29,7 @@ class Signatures:
     def types(self) -> GoTypes | None:
         """The types, None without debug information."""
         try:
-            return GoTypes(Dwarf(debug_sections(self._executable.path)))
+            return GoTypes(Dwarf(debug_sections(self._executable.debug_path)))
         except TargetError as error:
             self.reason = error.cause
             return None
@@ -93,7 +93,7 @@ def plan_values(
             if types is None and _names(lists.of(pattern)):
                 raise TargetError(
                     f"{executable.path}: values by name need debug information ({signatures.reason})",
-                    remedy="build it without -ldflags=-w or -s, or give raw rules such as x=%ax:s64",
+                    remedy="build it without -ldflags=-w or -s, name its --debug-file, or give raw rules as x=%ax:s64",
                 )
         try:
             _add(planner, function, described, wanted, sites[number])

@@ -23,7 +23,11 @@ from funcrec.units import format_size
 _MAP_CREATE, _MAP_TYPE_RINGBUF = 0, 27  # include/uapi/linux/bpf.h
 _CAP_PERFMON, _CAP_BPF, _CAP_SYS_ADMIN = 38, 39, 21  # include/uapi/linux/capability.h
 
-_AS_ROOT = "run as root (sudo), or give the process CAP_BPF and CAP_PERFMON"
+_AS_ROOT = (
+    "run as root (sudo), or with CAP_BPF and CAP_PERFMON: sudo setpriv --reuid=$USER --init-groups "
+    "--inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon funcrec record ... "
+    "(CAP_SYS_PTRACE, +sys_ptrace, too for processes of others)"
+)
 _CONTAINER = (
     "a seccomp filter may refuse bpf(): run outside the container, or with --privileged, or with "
     "--cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined"

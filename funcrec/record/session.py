@@ -46,6 +46,7 @@ class RecordRequest:
     Attributes:
         binary: path of the executable.
         patterns, roots: as typed, see `funcrec.lang.pattern`.
+        debug_file: that has its debug information; None: found by build id.
         output: trace file.
         processes: only these, by pid, name, systemd unit or container id; empty: every process of the binary.
         launch: the program's own arguments when it is to be started; None: it is not.
@@ -71,6 +72,7 @@ class RecordRequest:
     patterns: list[str]
     roots: list[str] = field(default_factory=list)
     match: str = "glob"
+    debug_file: str | None = None
     exclude_vendor: bool = True
     output: Path = Path("trace.zst")
     processes: list[str] = field(default_factory=list)
@@ -104,7 +106,7 @@ def record(request: RecordRequest) -> int:
         FuncrecError: with its exit code; what was written stays readable.
     """
     with subject(request.binary, request.processes) as chosen:
-        executable = Executable.open(chosen.path)
+        executable = Executable.open(chosen.path, request.debug_file)
         return _record(request, chosen, executable)
 
 

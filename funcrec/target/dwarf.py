@@ -155,8 +155,8 @@ class Dwarf:
         self._address_bases: dict[int, int] = {}
         if not self.info:
             raise TargetError(
-                "the binary has no debug information (built with -ldflags=-w or stripped)",
-                remedy="build it without -w and -s, or give raw rules such as 'main.f(x=%ax:s64)'",
+                "the binary has no debug information (built with -ldflags=-w or stripped; no debug file was found)",
+                remedy="build it without -w and -s, name its --debug-file, or give raw rules as 'main.f(x=%ax:s64)'",
             )
         try:
             self._units = list(self._read_units())

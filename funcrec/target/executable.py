@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from funcrec.errors import TargetError
 from funcrec.lang.names import display_name, package_path
 from funcrec.target.buildinfo import BuildInfo, read_build_info
+from funcrec.target.debugfile import debug_file
 from funcrec.target.elf import ARM64, X86_64, ElfFile, Segment
 from funcrec.target.moduledata import locate
 from funcrec.target.pclntab import PclnTable
@@ -144,8 +145,9 @@ class Executable:
         functions: all functions with code, in order of address.
     """
 
-    def __init__(self, elf: ElfFile, build: BuildInfo) -> None:
+    def __init__(self, elf: ElfFile, build: BuildInfo, debug_file: str | None = None) -> None:
         self._elf = elf
+        self._debug_file = debug_file
         self.path = elf.path
         self.stamp = elf.stamp
         self.build = build
@@ -164,8 +166,12 @@ class Executable:
         self.functions = FunctionTable(self._table, elf, _wrapper_id(build.release))
 
     @classmethod
-    def open(cls, path: str) -> "Executable":
+    def open(cls, path: str, debug_file: str | None = None) -> "Executable":
         """Read an executable's headers and function table.
+
+        Args:
+            path: of the executable.
+            debug_file: where its debug information is; None: in it or where such files usually are.
 
         Raises:
             TargetError: no such file, not ELF, not Go, too old, an architecture without support, or damaged.
@@ -175,7 +181,10 @@ class Executable:
             raise TargetError(
                 f"{path} is built for another processor (ELF machine {elf.machine})", remedy="build with GOARCH=amd64"
             )
-        return cls(elf, read_build_info(elf))
+        executable = cls(elf, read_build_info(elf), debug_file)
+        if debug_file is not None:
+            executable.debug_path  # noqa: B018  one that does not fit is an error at once
+        return executable
 
     @property
     def go_version(self) -> str:
@@ -203,6 +212,15 @@ class Executable:
         return self.build.settings
 
     @cached_property
+    def debug_path(self) -> str:
+        """The file with the debug information; `path` when there is none.
+
+        Raises:
+            TargetError: the file that was named is of another build.
+        """
+        return debug_file(self._elf, self._debug_file)
+
+    @cached_property
     def gnu_build_id(self) -> str:
         """Hexadecimal GNU build id, "" without one."""
         note = self._elf.note(b"GNU\0", 3)
@@ -221,7 +239,7 @@ class Executable:
         Raises:
             TargetError: a Go version that is not known, without DWARF.
         """
-        return runtime_layout(self.path, self.release)
+        return runtime_layout(self.path, self.release, lambda: self.debug_path)
 
     def offset_of(self, address: int) -> int | None:
         """File offset of a virtual address, None outside the file's contents."""

@@ -5,6 +5,7 @@ experiment. For 1.18 and 1.20, known from `runtime/runtime2.go` only, and for ve
 program's own DWARF is asked first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,10 @@ _READ_ONLY_IN_SOURCE = (18, 20)
 _OLDEST = (1, min(_LAYOUTS), 0)
 
 
-def runtime_layout(path: str, release: tuple[int, int, int]) -> RuntimeLayout:
-    """The layout for the Go release that built `path`.
+def runtime_layout(
+    path: str, release: tuple[int, int, int], debug_path: Callable[[], str] | None = None
+) -> RuntimeLayout:
+    """The layout for the Go release that built `path`; its DWARF is in another file if `debug_path` says so.
 
     Raises:
         TargetError: the version is older than 1.18, or newer than the table and the program has no DWARF.
@@ -61,7 +64,7 @@ def runtime_layout(path: str, release: tuple[int, int, int]) -> RuntimeLayout:
         return known
     if release < _OLDEST:
         raise TargetError(f"{path} was built with Go {major}.{minor}", remedy="build it with Go 1.18 or newer")
-    layout = layout_from_dwarf(path) or known
+    layout = layout_from_dwarf(debug_path() if debug_path else path) or known
     if layout is None:
         raise TargetError(
             f"{path} was built with Go {major}.{minor}, which is newer than this funcrec knows",
