@@ -41,6 +41,12 @@ def write_values(file: BinaryIO) -> None:
     _record(file, "values", ["-A", "-R", "--redact", "age", *wanted], [])
 
 
+def write_function_values(file: BinaryIO) -> None:
+    """A real program, recorded with functions as values: arguments, results, fields, in interfaces, closures."""
+    wanted = ["-u", "main.functions", "-u", "main.apply", "-u", "main.counter", "-u", "main.counter.func1"]
+    _record(file, "values", ["-A", "-R", *wanted], [])
+
+
 def _record(file: BinaryIO, program: str, options: list[str], arguments: list[str]) -> None:
     """Record a program of the tests from start to end, and write what does not tell of the machine."""
     binary = go_build(PROGRAMS / program, flags=["-trimpath"])
@@ -88,6 +94,7 @@ MADE: dict[str, Callable[[BinaryIO], None]] = {
     "cut": write_cut,
     "real": write_real,
     "values": write_values,
+    "function-values": write_function_values,
 }
 
 

@@ -117,6 +117,7 @@ def test_paths_lengths_and_captured_variables(tmp_path: Path) -> None:
         "main.channels(len(c), cap(c))",
         "main.slices(b[3], d[1].Y)",
         "main.all.func2(captured, n)",
+        "main.counter.func1(total, step, name, len(seen), seen, n) -> (r0, name=r1)",
     ]
     record(binary, path, *(option for pattern in patterns for option in ("-u", pattern)))
     found = values_by_function(path)
@@ -142,6 +143,11 @@ def test_paths_lengths_and_captured_variables(tmp_path: Path) -> None:
     ]
     assert found["main.slices"][2][0]["b[3]"] == {"$error": "index out of range"}
     assert found["main.slices"][2][0]["d[1].Y"] == 4
+    steps = {"step": 3, "name": "steps"}
+    assert found["main.counter.func1"] == [
+        (steps | {"total": 0, "len(seen)": 0, "seen": {"$len": 0}, "n": 1}, {"r0": 3, "name": "steps"}),
+        (steps | {"total": 3, "len(seen)": 1, "seen": {"$len": 1}, "n": 2}, {"r0": 9, "name": "steps"}),
+    ]
     assert [arguments for arguments, _ in found["main.all.func2"]] == [{"captured": k, "n": 5} for k in (0, 10, 20)]
 
 
