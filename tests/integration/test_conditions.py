@@ -81,6 +81,18 @@ def test_the_kernel_agrees_with_where(tmp_path: Path, everything: Path, conditio
     assert ", 0 lost, " in done.stderr
 
 
+@pytest.mark.parametrize("condition", ["err == nil and n == 7", "r0 >= 0 and n == 5", "len(m) == 9"])
+def test_beside_values_root_and_min(tmp_path: Path, condition: str) -> None:
+    """All of them in one program of the kernel; these calls have an entry and an exit of their own."""
+    binary = go_build(PROGRAMS / "values")
+    inside, some = tmp_path / "inside", tmp_path / "some"
+    for path, options in ((inside, []), (some, ["--min", "1ns", "--if", condition])):
+        funcrec("record", "-q", *every_function(), *options, binary, "main.all", "-o", path, "--", stdout=None)
+    expected = rows(inside, "--where", condition)
+    assert rows(some) == expected
+    assert len(expected) > 0
+
+
 def test_what_was_cut_off_a_text_decides_nothing(tmp_path: Path) -> None:
     """The kernel sees it, the report does not: what it cannot know matches neither way."""
     binary = go_build(PROGRAMS / "values")
