@@ -21,7 +21,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 SOURCES := funcrec tests demo docs
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages bench-packages lint test test-failed test-unit test-bpf test-all demo bench bench-guard soak golden build clean
+.PHONY: help setup packages test-packages bench-packages lint test test-failed test-unit test-bpf test-all test-real demo bench bench-guard soak golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ test-bpf: setup ## the tests with real uprobes only
 
 test-all: test-packages ## all tests, with every Go version and build variant
 	@$(PYTEST)
+
+test-real: setup ## etcd, caddy, hugo and prometheus at pinned versions, under load; builds take minutes
+	@FUNCREC_REAL=1 $(VENV)/bin/pytest -q -s tests/real
 
 demo: setup ## build real Go programs, record them under load: a call graph, then a release compared with the one before
 	@SUDO='$(SUDO)' demo/call-graph

@@ -103,6 +103,7 @@ def go_build(
     flags: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     name: str | None = None,
+    package: str = ".",
 ) -> Path:
     """Build the main package in a folder and return the executable, built before or now.
 
@@ -111,6 +112,7 @@ def go_build(
         version: of the toolchain.
         flags: for `go build`, such as `-gcflags=-N -l`, `-ldflags=-s -w` or `-buildmode=pie`.
         env: additions to the environment of the build.
+        package: import path of the main package, when it is one of the modules that the folder's go.mod requires.
         name: of the executable; the folder's by default. The folder it lies in is different for every build.
 
     Raises:
@@ -118,7 +120,7 @@ def go_build(
     """
     source_dir = source_dir.resolve()
     extra = dict(env or {})
-    key = _key(source_dir, version, flags, extra)
+    key = _key(source_dir, version, flags if package == "." else (*flags, package), extra)
     binary = CACHE / "programs" / key / (name or source_dir.name)
     if binary.exists():
         return binary
@@ -126,7 +128,7 @@ def go_build(
         if not binary.exists():
             binary.parent.mkdir(parents=True, exist_ok=True)
             partial = binary.with_name(binary.name + ".partial")
-            build = [go_tool(version), "build", "-buildvcs=false", *flags, "-o", partial, "."]
+            build = [go_tool(version), "build", "-buildvcs=false", *flags, "-o", partial, package]
             _run(build, cwd=source_dir, env=go_environment(version) | extra)
             partial.rename(binary)
     return binary
