@@ -159,7 +159,10 @@ def test_raw_rules_agree_with_names(tmp_path: Path) -> None:
     )
     record(binary, path, "-u", "main.Student.Label(s.name, prefix, len=%bx:u64) -> (r=%bx:u64)")
     label = values_by_function(path)["main.Student.Label"]
-    assert label == [({"s.name": "zhang", "prefix": "<<", "len": 2}, {"r": 7})]
+    assert label == [
+        ({"s.name": "zhang", "prefix": "<<", "len": 2}, {"r": 7}),
+        ({"s.name": "zhang", "prefix": "~", "len": 1}, {"r": 6}),
+    ]
     pointers = rules.replace("%ax", "%cx")
     record(binary, path, "-u", f"main.pointers({pointers}, k=\\42:u8, p=%ax:x64)")
     arguments = values_by_function(path)["main.pointers"][0][0]
