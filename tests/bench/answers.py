@@ -22,6 +22,7 @@ from tests.bench.large import write_large
 from tests.bench.perf import printing_s
 from tests.bench.repeated import record_nested, repeat
 from tests.bench.reporting import FUNCREC, cpu_of, run
+from tests.bench.values import record_three
 
 Row = tuple[str, float, str]
 _FUNCTIONS = 300
@@ -105,15 +106,18 @@ def _sql(folder: Path) -> list[Row]:
 
 
 def _exports(folder: Path) -> list[Row]:
-    """Thousand calls/s of each format, and bytes of memory a call; with one kind of calls that have eight values."""
-    plain, nested = folder / "small.zst", folder / "nested.zst"
+    """Thousand calls/s of each format, and bytes of memory a call, of calls with none, three and eight values."""
+    plain, three, nested = (folder / f"{name}.zst" for name in ("small", "three", "nested"))
     write_large(plain, _SMALL, _FUNCTIONS)
-    record_nested(folder / "short.zst")
-    repeat(folder / "short.zst", nested, _SMALL)
+    short = folder / "short.zst"
+    record_three(short, 4000)
+    repeat(short, three, _SMALL)
+    record_nested(short)
+    repeat(short, nested, _SMALL)
     start, empty = run(sys.executable, "-c", "import funcrec, numpy")
     rows: list[Row] = []
     for form in ExportFormat:
-        for what, trace in (("no", plain), ("eight", nested)):
+        for what, trace in (("no", plain), ("three", three), ("eight nested", nested)):
             cpu, peak = run(FUNCREC, "export", trace, "--format", form, "-o", "-")
             rows.append((f"thousand calls/s of CPU, {form}, {what} values", _SMALL / (cpu - start) / 1e3, ">= 300"))
             rows.append((f"bytes of memory a call, {form}, {what} values", (peak - empty) / _SMALL, ""))

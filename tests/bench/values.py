@@ -89,9 +89,8 @@ def measure_calls() -> list[tuple[str, float, str]]:
     ]
 
 
-def measure_where(folder: Path) -> list[tuple[str, float, str]]:
-    """Rows about filters on a recording of many calls."""
-    path = folder / "values.zst"
+def record_three(path: Path, calls: int) -> None:
+    """Record so many calls with three values each, and some more."""
     with HotProgram(_SOURCE) as program:
         command = [FUNCREC, "record", "-q", "--max-overhead", "off", "-b", "512M", "-p", str(program.pid)]
         recorder = subprocess.Popen(
@@ -99,9 +98,15 @@ def measure_where(folder: Path) -> list[tuple[str, float, str]]:
         )
         while program.ask(f"handle {_CALLS}") < 500:  # until the probes are in place
             time.sleep(0.1)
-        program.ask(f"handle {_FILTERED}")
+        program.ask(f"handle {calls}")
         recorder.terminate()
         recorder.wait()
+
+
+def measure_where(folder: Path) -> list[tuple[str, float, str]]:
+    """Rows about filters on a recording of many calls."""
+    path = folder / "values.zst"
+    record_three(path, _FILTERED)
     trace = Trace(path)
     calls = trace.table()
     rates = {}
