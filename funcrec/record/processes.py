@@ -29,16 +29,30 @@ def identity_of(path: str | int) -> FileIdentity:
 
 
 def running(identity: FileIdentity) -> list[int]:
-    """Return the pids of all processes that run the file now, ascending."""
+    """Return the pids of all processes that run the file now or have it as a library, ascending."""
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                if identity_of(f"/proc/{entry.name}/exe") == identity:
-                    found.append(int(entry.name))
+                pid = int(entry.name)
+                if identity_of(f"/proc/{pid}/exe") == identity or maps(pid, identity):
+                    found.append(pid)
             except OSError:
                 continue  # ended, a kernel thread, or not ours to see
     return sorted(found)
+
+
+def maps(pid: int, identity: FileIdentity) -> bool:
+    """Whether a process has code of the file mapped, such as that of a library."""
+    number = str(identity.inode)
+    device = f"{os.major(identity.device):02x}:{os.minor(identity.device):02x}"
+    try:
+        with open(f"/proc/{pid}/maps", errors="replace") as lines:
+            # address permissions offset device inode path; who only reads the file, as we do, does not run it
+            fields = (line.split(None, 5) for line in lines if number in line)
+            return any("x" in field[1] and field[3:5] == [device, number] for field in fields)
+    except OSError:
+        return False
 
 
 def check_runs(pid: int, identity: FileIdentity | None, binary: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from funcrec.errors import TargetError, UsageError
-from funcrec.record.processes import check_runs, identity_of
+from funcrec.record.processes import FileIdentity, check_runs, identity_of, maps
 
 _DELETED = " (deleted)"
 _CONTAINER = re.compile(r"[0-9a-f]{12,64}")
@@ -75,7 +75,7 @@ def _of(binary: str, pids: list[int], held: list[int]) -> Subject:
     twins: dict[int, str] = {}
     for pid in pids:
         exe = f"/proc/{pid}/exe"
-        if _identity(exe) == identity:
+        if _identity(exe) == identity or maps(pid, identity):
             continue
         if _seen_from(pid, binary) is None or not filecmp.cmp(path, exe, shallow=False):
             check_runs(pid, identity, binary)
@@ -90,7 +90,8 @@ def _seen_from(pid: int, binary: str) -> str | None:
     runs = _identity(exe)
     if runs is None:
         return None
-    if _identity(binary) == runs:
+    known = _identity(binary)
+    if known is not None and (known == runs or maps(pid, known)):
         return binary
     if os.readlink(exe).removesuffix(_DELETED) == os.path.abspath(binary):
         return exe
@@ -106,7 +107,7 @@ def _remark(pid: int, binary: str) -> str:
     return f"recorded is {binary} as pid {pid} has it, in a root of its own"
 
 
-def _identity(path: str) -> object:
+def _identity(path: str) -> FileIdentity | None:
     try:
         return identity_of(path)
     except OSError:

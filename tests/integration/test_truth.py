@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Recorder, funcrec
 from tests.integration.scenarios import STRIPPED_AFTER, VARIANTS, patterns, workload
-from tests.toolchain import DEFAULT, EVERY_VERSION, VERSIONS, c_compiler
+from tests.toolchain import DEFAULT, EVERY_VERSION, OLDEST, OLDEST_TOOL, VERSIONS, c_compiler
 
 BUILDS = [*VARIANTS, STRIPPED_AFTER]
 SCENARIOS = {
@@ -46,6 +46,14 @@ def test_scenario(record: Recorder, scenario: str) -> None:
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version != DEFAULT])
 def test_go_version(record: Recorder, version: str) -> None:
     _check(record, "basics", version, "default")
+
+
+@pytest.mark.skipif(not OLDEST_TOOL.exists(), reason="needs Debian's golang-1.19-go")
+@pytest.mark.parametrize("variant", ["default", "pie", "stripped", "unoptimised"])
+@pytest.mark.parametrize("scenario", ["recursion", "panics", "threads"])
+def test_go_1_19(record: Recorder, variant: str, scenario: str) -> None:
+    """Without generics, whose shapes it names otherwise: `go.shape.int_0`, and `[...]` when stripped."""
+    _check(record, scenario, OLDEST, variant)
 
 
 @pytest.mark.parametrize("variant", QUICK)
