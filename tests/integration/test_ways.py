@@ -187,7 +187,7 @@ def test_the_guard_works_and_sweeps_up_without_root(
     way: Way, start_recording: Starter, start_program: Callable[..., Program], sudo: bool, tmp_path: Path
 ) -> None:
     hot = own_hot(tmp_path)
-    program = start_program(hot, "60001", "1", "wait")
+    program = start_program(hot, "200001", "1", "wait")
     assert program.read_line() == "ready"
     nobody = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
     recording = start_recording(
