@@ -140,7 +140,9 @@ def _utf8(text: str) -> str:
 
 
 def _nullable(numbers: Sequence[int | None]) -> NDArray[Any]:
-    values = np.array([0 if number is None else number for number in numbers], np.int64)
+    # Differences of absurd times do not fit; the end of the range is as wrong as they are.
+    low, high = -(2**63), 2**63 - 1
+    values = np.array([0 if number is None else min(max(number, low), high) for number in numbers], np.int64)
     return np.ma.masked_array(values, mask=[number is None for number in numbers])
 
 
