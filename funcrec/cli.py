@@ -129,8 +129,3 @@ def run(argv: list[str]) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "funcrec"
         return _fail(UsageError(" ".join(message().split()).rstrip("."), remedy=f"{command} --help"))
-
-
-def main() -> None:
-    """Entry point of the `funcrec` command."""
-    sys.exit(run(sys.argv[1:]))

@@ -148,7 +148,7 @@ def test_info_for_people(whole: Path) -> None:
 def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     trace = make_trace([random_tree_events(random.Random(3), 20_000)], call_sites=SITES)
     path = write_trace(tmp_path / "long.zst", trace)
-    command = f"'{sys.executable}' -m funcrec.cli report '{path}' | head -n 1"
+    command = f"'{sys.executable}' -m funcrec report '{path}' | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
 
