@@ -349,7 +349,10 @@ class JsonRenderer:
         """What interfaces hold, by their dynamic types."""
         if len(spot) == 0:
             return Cells("null")
-        data = spot.load(8, 8)
+        try:
+            data = spot.load(8, 8)
+        except StaticUnreadError as unread:  # of some captures only: others hold nil
+            raise _TooMuchError from unread
         linked, group = np.unique(descriptor - spot.captures.bias[spot.rows], return_inverse=True)
         parts = []
         for position, address in enumerate(linked.tolist()):
