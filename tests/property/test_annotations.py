@@ -9,7 +9,8 @@ from funcrec.report.export.annotations import bodies, cell_bodies
 from funcrec.report.valuecells import Cells, compact, fixed, listed
 
 texts = st.text(max_size=6) | st.sampled_from(["%", "%s", "00000001", '"', "$ptr"])
-scalars = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False, allow_infinity=False) | texts
+finite = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | finite | texts
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
 )
