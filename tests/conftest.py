@@ -41,6 +41,16 @@ def funcrec(
     return done
 
 
+def force_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have recordings attach in one way; skip the test where this kernel or mount does not have it."""
+    from funcrec.record.attach import Way
+    from funcrec.record.ways import FORCE, attempt
+
+    if attempt(Way(way)):
+        pytest.skip(f"no {way} here")
+    monkeypatch.setenv(FORCE, way)
+
+
 @dataclass(frozen=True)
 class RecordedTrace:
     """One finished recording: the file, what the recorder said, and what the program logged."""

@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import GoType, TypeTable, pointer_shaped, stands_for_another
 from funcrec.lang.types import Kind as TypeKind
+from funcrec.report.capturememory import SEGMENT_BYTES, Indexes, Words, load
 from funcrec.report.columns import Kind, Mask
 from funcrec.report.texts import MARK, CutText
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout
 from funcrec.trace.values import Decoder, shows_text, time_form
 
-Indexes = NDArray[np.int64]
-Words = NDArray[np.uint64]
-
-_SEGMENT_BYTES = 16
 _MAX_DEPTH = 8  # pointers and interfaces followed on the way to a scalar
 _SIGN = np.uint64(1 << 63)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -83,16 +80,7 @@ class VectorDecoder:
     # Bytes
 
     def _load(self, at: Indexes, size: int) -> Words:
-        """Little-endian integers of 1, 2, 4 or 8 bytes at byte offsets that are known to be inside."""
-        index, low = at >> 3, at & 7
-        value: Words = self.batch.words[index]
-        if low.any():
-            shift = (low << 3).astype(np.uint64)
-            value >>= shift
-            crossing = low + size > 8
-            high = self.batch.words[np.minimum(index[crossing] + 1, len(self.batch.words) - 1)]
-            value[crossing] |= high << (np.uint64(64) - shift[crossing])
-        return value if size == 8 else value & np.uint64((1 << (8 * size)) - 1)
+        return load(self.batch.words, at, size)
 
     def _locate(self, rows: Indexes, address: Words, size: int) -> tuple[Indexes, Indexes]:
         """Where memory at an address lies, for each of some captures: byte offset (-1 none) and bytes from there."""
@@ -102,19 +90,19 @@ class VectorDecoder:
         cursor = self.batch.start[rows] + ((self.plan.area_bytes + 7) & ~7)
         end = self.batch.start[rows] + self.batch.length[rows]
         while True:
-            inside = cursor[open_] + _SEGMENT_BYTES <= end[open_]
+            inside = cursor[open_] + SEGMENT_BYTES <= end[open_]
             open_ = open_[inside]
             if len(open_) == 0:
                 return place, available
             at = cursor[open_]
-            room = end[open_] - at - _SEGMENT_BYTES
+            room = end[open_] - at - SEGMENT_BYTES
             length = np.minimum(self._load(at + 8, 4).astype(np.int64), room)
             delta = address[open_] - self._load(at, 8)
             hit = (delta < length.astype(np.uint64)) & (delta + np.uint64(size) <= length.astype(np.uint64))
             hits = open_[hit]
-            place[hits] = at[hit] + _SEGMENT_BYTES + delta[hit].astype(np.int64)
+            place[hits] = at[hit] + SEGMENT_BYTES + delta[hit].astype(np.int64)
             available[hits] = length[hit] - delta[hit].astype(np.int64)
-            cursor[open_] = at + _SEGMENT_BYTES + ((length + 7) & ~7)
+            cursor[open_] = at + SEGMENT_BYTES + ((length + 7) & ~7)
             open_ = open_[~hit]
 
     # Values in the root area

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from funcrec.errors import TargetError
 from funcrec.lang.names import display_name, package_path
 from funcrec.target.buildinfo import BuildInfo, read_build_info
-from funcrec.target.debugfile import debug_file
+from funcrec.target.debugfile import build_ids, debug_file
 from funcrec.target.elf import ARM64, X86_64, ElfFile, Segment
 from funcrec.target.moduledata import locate
 from funcrec.target.pclntab import PclnTable
@@ -223,14 +223,12 @@ class Executable:
     @cached_property
     def gnu_build_id(self) -> str:
         """Hexadecimal GNU build id, "" without one."""
-        note = self._elf.note(b"GNU\0", 3)
-        return note.hex() if note else ""
+        return build_ids(self._elf)[0]
 
     @cached_property
     def go_build_id(self) -> str:
         """Go build id: four parts with slashes, "" without one."""
-        note = self._elf.note(b"Go\0\0", 4)
-        return note.rstrip(b"\0").decode("utf-8", "replace") if note else ""
+        return build_ids(self._elf)[1]
 
     @cached_property
     def runtime_layout(self) -> RuntimeLayout:

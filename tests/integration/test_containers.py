@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from funcrec.record.attach import Way
-from funcrec.record.ways import FORCE, attempt
 from tests import truth
-from tests.conftest import Program, RecordedTrace, Starter, funcrec, probes, wait_until
+from tests.conftest import Program, RecordedTrace, Starter, force_way, funcrec, probes, wait_until
 from tests.integration.scenarios import own_workload, patterns, workload
 
 CONTAINER = "0123456789abcdef" * 4
@@ -80,9 +79,7 @@ def test_a_root_of_its_own(
     way: Way,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if attempt(way):
-        pytest.skip(f"no {way} here")
-    monkeypatch.setenv(FORCE, way)
+    force_way(way, monkeypatch)
     root = image(tmp_path / "root")
     program = contain(root, ["unshare", *namespaces, f"--root={root}"])
     pid = inner_pid(program)
@@ -105,9 +102,7 @@ def test_two_containers_of_one_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each has an overlay of its own over the same lower folder; a third one is not recorded."""
-    if attempt(way):
-        pytest.skip(f"no {way} here")
-    monkeypatch.setenv(FORCE, way)
+    force_way(way, monkeypatch)
     lower = image(tmp_path / "image")
     programs = []
     for name in ("one", "two", "three"):

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from funcrec.record.attach import Way
-from funcrec.record.ways import FORCE, attempt
-from tests.conftest import Program, Starter
+from tests.conftest import Program, Starter, force_way
 from tests.toolchain import PROGRAMS, c_compiler, go_build
 
 pytestmark = pytest.mark.skipif(c_compiler() is None, reason="cgo needs a C compiler")
@@ -37,9 +36,7 @@ def test_a_library_of_a_program_of_c(
     way: Way,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if attempt(way):
-        pytest.skip(f"no {way} here")
-    monkeypatch.setenv(FORCE, way)
+    force_way(way, monkeypatch)
     library = go_build(PROGRAMS / "cthreads", flags=("-buildmode=c-shared",), env=CGO, name="libcthreads.so")
     program = start_program(host_of(library, tmp_path), str(CALLS))
     assert program.read_line() == "ready"

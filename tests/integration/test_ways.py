@@ -18,10 +18,10 @@ from funcrec.record.attach_tracefs import tracefs
 from funcrec.record.codegen import PidFilter
 from funcrec.record.places import Places, image_facts
 from funcrec.record.probes import Probes
-from funcrec.record.ways import FORCE, attempt
+from funcrec.record.ways import FORCE
 from funcrec.target.executable import Executable
 from tests import truth
-from tests.conftest import Program, Recorder, Starter, funcrec, probes, wait_until
+from tests.conftest import Program, Recorder, Starter, force_way, funcrec, probes, wait_until
 from tests.integration.scenarios import own_workload, patterns, workload
 from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, c_compiler, go_build
 
@@ -32,9 +32,7 @@ BUILDS = ["default", "pie", "unoptimised", "external-pie", "static-pie", "race"]
 @pytest.fixture(params=FALLBACKS)
 def way(request: pytest.FixtureRequest, require_bpf: None, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Force a way; skip what this kernel or mount does not have."""
-    if attempt(request.param):
-        pytest.skip(f"no {request.param} here")
-    monkeypatch.setenv(FORCE, request.param)
+    force_way(request.param, monkeypatch)
     return Way(request.param)
 
 
