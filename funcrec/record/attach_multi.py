@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
-from funcrec.record.descriptors import Descriptor
-from funcrec.record.syscall import bpf
+from funcrec.record.descriptors import Descriptor, hold_all
+from funcrec.record.syscall import LINK_CREATE, bpf
 
-_BPF_LINK_CREATE = 28
-_BPF_TRACE_UPROBE_MULTI = 48
+TRACE_UPROBE_MULTI = 48
 _ENOTSUPP = 524  # kernel-internal; uprobe registration leaks it for an instruction it cannot probe
 
 
-class _LinkAttr(ctypes.Structure):
+class LinkAttr(ctypes.Structure):
     """union bpf_attr.link_create with .uprobe_multi, Linux 6.6 include/uapi/linux/bpf.h; 64 bytes."""
 
     _fields_ = (
@@ -47,15 +46,7 @@ class MultiAttacher:
 
     def attach(self, offsets: Sequence[int], cookies: Sequence[int], pids: Sequence[int]) -> list[Descriptor]:
         """See `Attacher.attach`."""
-        links: list[Descriptor] = []
-        try:
-            for pid in pids or [0]:
-                links.append(Descriptor(self._attach(offsets, cookies, pid)))
-        except FuncrecError:
-            while links:
-                links.pop().close()
-            raise
-        return links
+        return hold_all(Descriptor(self._attach(offsets, cookies, pid)) for pid in pids or [0])
 
     def close(self) -> None:
         """Nothing is left beside the links."""
@@ -65,16 +56,16 @@ class MultiAttacher:
         cookie_array = np.asarray(cookies, dtype=np.uint64)
         path = self._twins.get(pid, self._path)
         encoded = ctypes.create_string_buffer(os.fsencode(path))
-        attr = _LinkAttr(
+        attr = LinkAttr(
             prog_fd=self._program,
-            attach_type=_BPF_TRACE_UPROBE_MULTI,
+            attach_type=TRACE_UPROBE_MULTI,
             path=ctypes.addressof(encoded),
             offsets=offset_array.ctypes.data,
             cookies=cookie_array.ctypes.data,
             count=len(offset_array),
             pid=pid,
         )
-        link, code = bpf(_BPF_LINK_CREATE, attr)
+        link, code = bpf(LINK_CREATE, attr)
         if code:
             raise _explain(code, path, len(offset_array), pid)
         return link

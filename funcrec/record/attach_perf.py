@@ -8,11 +8,10 @@ import resource
 from collections.abc import Mapping, Sequence
 
 from funcrec.errors import FuncrecError, HostError
-from funcrec.record.descriptors import Descriptor
+from funcrec.record.descriptors import Descriptor, hold_all
 from funcrec.record.perf_event import explain, link_to, open_event, uprobe_type
 
 MOST = 1000
-GIVEN_BACK_S = 0.1  # by site, measured on Linux 6.18
 
 
 class PerfAttacher:
@@ -33,15 +32,8 @@ class PerfAttacher:
                 remedy=f"name fewer functions ({MOST} probes at most), or use Linux 6.6 or later",
             )
         _make_room()
-        links: list[Descriptor] = []
-        try:
-            for offset, cookie in zip(offsets, cookies, strict=True):
-                links.append(self._attach(offset, cookie, pids or [0]))
-        except FuncrecError:
-            while links:
-                links.pop().close()
-            raise
-        return links
+        pairs = zip(offsets, cookies, strict=True)
+        return hold_all(self._attach(offset, cookie, pids or [0]) for offset, cookie in pairs)
 
     def close(self) -> None:
         """Nothing is left beside the links."""

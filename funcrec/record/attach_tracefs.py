@@ -16,6 +16,7 @@ from funcrec.errors import FuncrecError, HostError
 from funcrec.record.descriptors import Descriptor
 from funcrec.record.perf_event import TRACEPOINT, explain, link_to, open_event
 from funcrec.record.places import Places
+from funcrec.record.processes import stat_fields
 
 _ROOTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _PREFIX = "funcrec"
@@ -39,10 +40,7 @@ def _namespace() -> int:
 
 def _started(pid: int) -> str:
     """Start time of a process in ticks since boot, "" when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    return "".join(stat_fields(pid)[19:20])
 
 
 class TracefsAttacher:

@@ -7,7 +7,6 @@ import errno
 import os
 import platform
 import resource
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,10 +16,10 @@ from pathlib import Path
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record.attach import Way
 from funcrec.record.cpus import slots
-from funcrec.record.ways import attempt, close, forced, load_empty, raw_bpf
+from funcrec.record.maps import create_ring
+from funcrec.record.ways import attempt, close, forced, load_empty
 from funcrec.units import format_size
 
-_MAP_CREATE, _MAP_TYPE_RINGBUF = 0, 27  # include/uapi/linux/bpf.h
 _CAP_PERFMON, _CAP_BPF, _CAP_SYS_ADMIN = 38, 39, 21  # include/uapi/linux/capability.h
 
 _AS_ROOT = (
@@ -59,11 +58,6 @@ class Requirement:
     status: Status
     detail: str
     remedy: str = ""
-
-
-def _create_ring() -> int:
-    page = resource.getpagesize()
-    return raw_bpf(_MAP_CREATE, struct.pack("<IIII", _MAP_TYPE_RINGBUF, 0, 0, page).ljust(72, b"\0"))
 
 
 def _status_field(name: str) -> str:
@@ -108,27 +102,27 @@ def _architecture() -> Requirement:
 
 
 def _privilege() -> Requirement:
-    program = load_empty()
+    program, code = load_empty()
     close(program)
-    if program >= 0:
+    if not code:
         return Requirement("privilege", Status.FOUND, _capabilities())
-    detail = f"{_capabilities()}: loading a BPF program gives {errno.errorcode.get(-program, str(-program))}"
-    remedy = (
-        "use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS" if program == -errno.ENOSYS else _refusal()
-    )
+    detail = f"{_capabilities()}: loading a BPF program gives {errno.errorcode.get(code, str(code))}"
+    remedy = "use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS" if code == errno.ENOSYS else _refusal()
     return Requirement("privilege", Status.MISSING, detail, remedy)
 
 
 def _ring_buffer() -> Requirement:
-    ring = _create_ring()
-    close(ring)
-    if ring >= 0:
+    try:
+        close(create_ring(resource.getpagesize()))
+    except OSError as error:
+        code = error.errno or 0
+    else:
         return Requirement("ring buffer", Status.FOUND, "BPF ring buffer maps can be created")
-    if ring == -errno.EINVAL:
+    if code == errno.EINVAL:
         return Requirement("ring buffer", Status.MISSING, "unknown to this kernel", "use Linux 5.8 or later")
-    if ring in (-errno.EPERM, -errno.EACCES):
+    if code in (errno.EPERM, errno.EACCES):
         return Requirement("ring buffer", Status.MISSING, "bpf() refuses to create a map", _refusal())
-    detail = f"creating one gives {errno.errorcode.get(-ring, str(-ring))}"
+    detail = f"creating one gives {errno.errorcode.get(code, str(code))}"
     return Requirement("ring buffer", Status.MISSING, detail, "raise the memory limits: ulimit -l unlimited")
 
 

@@ -2,8 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from funcrec.record.selfcheck import left_out
 from funcrec.record.series import TraceSeries
 from funcrec.record.watch import Watch
 from funcrec.trace.records import Closing, NoteRecord, ProcessRecord, SnapshotDelta
+
+if TYPE_CHECKING:
+    from funcrec.record.probes import Probes
 
 _CHUNK_EVENTS = 131_072
 _FLUSH_S = 1.0
@@ -57,10 +60,7 @@ class Loop:
         self,
         *,
         scope: Scope,
-        list_pid: Callable[[int], None],
-        unlist_pid: Callable[[int], None],
-        forget: Callable[[list[int]], None],
-        forget_threads: Callable[[], None],
+        probes: "Probes",
         translator: Translator,
         drain: Drain,
         writer: TraceSeries,
@@ -71,10 +71,7 @@ class Loop:
         waits: bool,
     ) -> None:
         self._scope = scope
-        self._list_pid = list_pid
-        self._unlist_pid = unlist_pid
-        self._forget = forget
-        self._forget_threads = forget_threads
+        self._probes = probes
         self._translator = translator
         self._drain = drain
         self._writer = writer
@@ -194,11 +191,11 @@ class Loop:
         ended = self._processes.ended(now_ns)
         if ended:
             self._writer.processes(ended)
-            self._forget([record.pid for record in ended])
+            self._probes.forget([record.pid for record in ended])
             for record in ended:
                 self._scope.forget(record.pid)
-        self._forget_threads()
-        self._scope.retire(self._unlist_pid)
+        self._probes.forget_threads()
+        self._scope.retire(self._probes.unlist_pid)
         if time.monotonic() - self._clocked >= _CLOCK_S:
             self._clocked = time.monotonic()
             self._writer.clock(read_clocks())
@@ -214,7 +211,7 @@ class Loop:
         self._selfcheck.saw(facts)
         columns = self._translator.columns(rows)
         self._watch.saw(columns.site)
-        goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._list_pid))
+        goroutines = self._translator.goroutines(facts, lambda pid: self._scope.admits(pid, self._probes.list_pid))
         self._captures.add([captures for batch in pending for captures in batch.captures])
         values = self._captures.match(rows)
         fresh = SnapshotDelta(
@@ -255,7 +252,7 @@ class Loop:
         pids, first = np.unique(rows["pid"], return_index=True)
         fresh: list[ProcessRecord] = []
         for pid, at in zip(pids.tolist(), first.tolist(), strict=True):
-            if self._scope.admits(pid, self._list_pid):
+            if self._scope.admits(pid, self._probes.list_pid):
                 record = self._processes.see(pid, int(rows["time_ns"][at]))
                 fresh += [record] if record is not None else []
         if fresh:

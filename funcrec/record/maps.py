@@ -50,6 +50,18 @@ class _BatchAttr(ctypes.Structure):
     )
 
 
+def _done(command: int, attr: ctypes.Structure) -> int:
+    """The result of a bpf() call.
+
+    Raises:
+        OSError: it failed.
+    """
+    result, code = bpf(command, attr)
+    if code:
+        raise OSError(code, os.strerror(code))
+    return result
+
+
 def create_ring(size: int) -> int:
     """Make a ring buffer and return its descriptor.
 
@@ -59,10 +71,7 @@ def create_ring(size: int) -> int:
     Raises:
         OSError: no room for it, or not allowed.
     """
-    descriptor, code = bpf(_CREATE, _CreateAttr(map_type=_RINGBUF, max_entries=size))
-    if code:
-        raise OSError(code, os.strerror(code))
-    return descriptor
+    return _done(_CREATE, _CreateAttr(map_type=_RINGBUF, max_entries=size))
 
 
 def update(descriptor: int, key: bytes, value: bytes) -> None:
@@ -71,10 +80,7 @@ def update(descriptor: int, key: bytes, value: bytes) -> None:
     Raises:
         OSError: the map is full (E2BIG), or no such map.
     """
-    attr = _ElementAttr(map_fd=descriptor, key=_address(key), value=_address(value))
-    _, code = bpf(_UPDATE, attr)
-    if code:
-        raise OSError(code, os.strerror(code))
+    _done(_UPDATE, _ElementAttr(map_fd=descriptor, key=_address(key), value=_address(value)))
 
 
 def put_maps(descriptor: int, inner: list[int]) -> None:
@@ -87,9 +93,7 @@ def put_maps(descriptor: int, inner: list[int]) -> None:
     """
     keys, values = (np.array(each, dtype=np.uint32) for each in (range(len(inner)), inner))
     attr = _BatchAttr(keys=keys.ctypes.data, values=values.ctypes.data, count=len(inner), map_fd=descriptor)
-    _, code = bpf(_UPDATE_BATCH, attr)
-    if code:
-        raise OSError(code, os.strerror(code))
+    _done(_UPDATE_BATCH, attr)
 
 
 def delete(descriptor: int, key: bytes) -> None:

@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
-from funcrec.record.syscall import bpf
+from funcrec.record.syscall import LINK_CREATE, bpf, syscall
 
 _SYS_PERF_EVENT_OPEN = 298  # x86-64
 _FLAG_CLOEXEC = 8
 TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
-_BPF_LINK_CREATE = 28
 _BPF_PERF_EVENT = 41
 _UPROBE_TYPE = Path("/sys/bus/event_source/devices/uprobe/type")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _EventAttr(ctypes.Structure):
@@ -78,16 +76,13 @@ def open_event(kind: int, pid: int, *, config: int = 0, path: str = "", offset: 
     )
     # A program runs whichever CPU the hit is on: CPU 0 stands for all of them.
     task, cpu = (pid, -1) if pid else (-1, 0)
-    descriptor = int(_libc.syscall(_SYS_PERF_EVENT_OPEN, ctypes.byref(attr), task, cpu, -1, _FLAG_CLOEXEC))
-    return descriptor, ctypes.get_errno() if descriptor < 0 else 0
+    return syscall(_SYS_PERF_EVENT_OPEN, ctypes.byref(attr), task, cpu, -1, _FLAG_CLOEXEC)
 
 
 def link_to(event: int, program: int, cookie: int) -> tuple[int, int]:
     """Run a program at each hit of an event; returns the link's descriptor and error number."""
-    attr = _LinkAttr(prog_fd=program, target_fd=max(event, 0), attach_type=_BPF_PERF_EVENT, cookie=cookie)
-    if event < 0:
-        attr.target_fd = 0xFFFFFFFF
-    return bpf(_BPF_LINK_CREATE, attr)
+    attr = _LinkAttr(prog_fd=program, target_fd=event, attach_type=_BPF_PERF_EVENT, cookie=cookie)
+    return bpf(LINK_CREATE, attr)
 
 
 def explain(code: int, what: str, pid: int = 0) -> FuncrecError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from funcrec.errors import TargetError
 from funcrec.trace.records import ProcessRecord
 
+DELETED = " (deleted)"  # what the kernel puts behind the path of a file that is no longer there
 _LATE_NS = 10_000_000_000
 
 
@@ -73,20 +74,36 @@ def check_runs(pid: int, identity: FileIdentity | None, binary: str) -> None:
             f"process {pid} cannot be inspected: {error.strerror}",
             remedy="run as root, or as its owner with CAP_SYS_PTRACE",
         ) from error
-    replaced = actual.endswith(" (deleted)")
+    replaced = actual.endswith(DELETED)
     raise TargetError(
         f"process {pid} runs {actual}, not {binary}",
         remedy=f"record /proc/{pid}/exe instead of {binary}" if replaced else f"give {actual} as BINARY, or another -p",
     )
 
 
+def stat_fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (proc(5)); [] when there is no such process."""
+    try:
+        # The command name may hold blanks and parentheses: count fields after the last one.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def parent_of(pid: int) -> int:
     """Return the parent's pid, 0 when it cannot be known."""
     try:
-        # The command name may hold blanks and parentheses: count fields after the last one.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
+        return int(stat_fields(pid)[1])
+    except (ValueError, IndexError):
         return 0
+
+
+def exe_of(pid: int) -> str:
+    """Return the path of the file that a process runs, with DELETED behind it or not; "" when it cannot be known."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def descends_from(pid: int, ancestor: int) -> bool:
@@ -114,7 +131,7 @@ class ProcessTable:
         if pid in self._alive or now_ns <= self._ended.get(pid, -1):
             return None
         record = ProcessRecord(
-            pid=pid, start_ns=now_ns, parent_pid=parent_of(pid), exe=_exe(pid), command=_command(pid)
+            pid=pid, start_ns=now_ns, parent_pid=parent_of(pid), exe=exe_of(pid), command=_command(pid)
         )
         try:
             handle = os.pidfd_open(pid)
@@ -149,13 +166,6 @@ class ProcessTable:
     def alive(self) -> list[int]:
         """Pids that had not ended at the last look."""
         return sorted(self._alive)
-
-
-def _exe(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/exe")
-    except OSError:
-        return ""
 
 
 def _command(pid: int) -> list[str]:

@@ -267,10 +267,7 @@ class _Session:
         watch = Watch(probes, drain, plan, guard, adaptation)
         loop = Loop(
             scope=self._scope,
-            list_pid=probes.list_pid,
-            unlist_pid=probes.unlist_pid,
-            forget=probes.forget,
-            forget_threads=probes.forget_threads,
+            probes=probes,
             translator=translator,
             drain=drain,
             writer=writer,

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from funcrec.errors import TargetError, UsageError
-from funcrec.record.processes import FileIdentity, check_runs, identity_of, maps
+from funcrec.record.processes import DELETED, FileIdentity, check_runs, exe_of, identity_of, maps
 
-_DELETED = " (deleted)"
 _CONTAINER = re.compile(r"[0-9a-f]{12,64}")
 _UNIT_SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount")
 _COMM_BYTES = 15  # TASK_COMM_LEN of include/linux/sched.h, without the NUL
@@ -93,7 +92,7 @@ def _seen_from(pid: int, binary: str) -> str | None:
     known = _identity(binary)
     if known is not None and (known == runs or maps(pid, known)):
         return binary
-    if os.readlink(exe).removesuffix(_DELETED) == os.path.abspath(binary):
+    if os.readlink(exe).removesuffix(DELETED) == os.path.abspath(binary):
         return exe
     # The path as the process itself has it, in a root of its own.
     inside = f"/proc/{pid}/root{binary}" if os.path.isabs(binary) else ""
@@ -101,7 +100,7 @@ def _seen_from(pid: int, binary: str) -> str | None:
 
 
 def _remark(pid: int, binary: str) -> str:
-    if os.readlink(f"/proc/{pid}/exe").endswith(_DELETED):
+    if os.readlink(f"/proc/{pid}/exe").endswith(DELETED):
         became = "replaced" if os.path.exists(binary) else "deleted"
         return f"pid {pid} runs {binary} as it was before it was {became}: that is recorded"
     return f"recorded is {binary} as pid {pid} has it, in a root of its own"
@@ -164,10 +163,7 @@ def _names(pid: int) -> set[str]:
 
 
 def _exe(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/exe").removesuffix(_DELETED)
-    except OSError:
-        return ""
+    return exe_of(pid).removesuffix(DELETED)
 
 
 def _cgroups(pid: int) -> set[str]:

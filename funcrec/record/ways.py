@@ -11,29 +11,25 @@ from collections.abc import Callable
 
 from funcrec.errors import HostError, UsageError
 from funcrec.record.attach import Way
+from funcrec.record.attach_multi import TRACE_UPROBE_MULTI, LinkAttr
 from funcrec.record.attach_tracefs import tracefs
 from funcrec.record.perf_event import link_to, open_event, uprobe_type
+from funcrec.record.syscall import LINK_CREATE, bpf
 
 FORCE = "FUNCREC_ATTACH"
 
-_SYS_BPF = 321  # x86-64
-_PROG_LOAD, _LINK_CREATE = 5, 28  # enum bpf_cmd
+_PROG_LOAD = 5  # enum bpf_cmd
 _PROG_TYPE_KPROBE = 2
-_TRACE_UPROBE_MULTI = 48
 # r0 = 0; exit
 _EMPTY_PROGRAM = bytes.fromhex("b700000000000000 9500000000000000")
 
 
-def raw_bpf(command: int, attr: bytes) -> int:
-    """One bpf() call; returns the descriptor, or minus errno."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(attr, len(attr))
-    result = int(libc.syscall(_SYS_BPF, command, buffer, len(attr)))
-    return result if result >= 0 else -ctypes.get_errno()
+def load_empty(attach_type: int = 0) -> tuple[int, int]:
+    """Load a program that does nothing, as `union bpf_attr` of PROG_LOAD up to expected_attach_type.
 
-
-def load_empty(attach_type: int = 0) -> int:
-    """Load a program that does nothing, as `union bpf_attr` of PROG_LOAD up to expected_attach_type."""
+    Returns:
+        descriptor and error number; one of them means nothing.
+    """
     instructions = ctypes.create_string_buffer(_EMPTY_PROGRAM, len(_EMPTY_PROGRAM))
     licence = ctypes.create_string_buffer(b"GPL")
     attr = struct.pack(
@@ -41,7 +37,7 @@ def load_empty(attach_type: int = 0) -> int:
         *(_PROG_TYPE_KPROBE, len(_EMPTY_PROGRAM) // 8, ctypes.addressof(instructions), ctypes.addressof(licence)),
         *(0, 0, 0, 0, 0, b"funcrec_check", 0, attach_type),
     )
-    return raw_bpf(_PROG_LOAD, attr)
+    return bpf(_PROG_LOAD, ctypes.create_string_buffer(attr, len(attr)))
 
 
 def close(descriptor: int) -> None:
@@ -52,25 +48,29 @@ def close(descriptor: int) -> None:
 
 def _try_multi() -> int:
     """Ask for a uprobe_multi link on a folder: a kernel that knows such links says EBADF, and nothing is attached."""
-    program = load_empty(_TRACE_UPROBE_MULTI)
-    if program < 0:
-        return -program
+    program, code = load_empty(TRACE_UPROBE_MULTI)
+    if code:
+        return code
     path = ctypes.create_string_buffer(b"/")
     offsets = (ctypes.c_uint64 * 1)(0)
-    attr = struct.pack(
-        "<IIIIQQQQIII4x",
-        *(program, 0, _TRACE_UPROBE_MULTI, 0, ctypes.addressof(path), ctypes.addressof(offsets), 0, 0, 1, 0, 0),
+    attr = LinkAttr(
+        prog_fd=program,
+        attach_type=TRACE_UPROBE_MULTI,
+        path=ctypes.addressof(path),
+        offsets=ctypes.addressof(offsets),
+        count=1,
     )
-    answer = -raw_bpf(_LINK_CREATE, attr)
+    link, code = bpf(LINK_CREATE, attr)
+    close(link)
     close(program)
-    return 0 if answer == errno.EBADF else answer
+    return 0 if code == errno.EBADF else code
 
 
 def _try_perf_link() -> int:
     """Ask for a link to an event that is none: a kernel that knows such links says EBADF."""
-    program = load_empty()
-    if program < 0:
-        return -program
+    program, code = load_empty()
+    if code:
+        return code
     link, code = link_to(-1, program, 1)
     close(link)
     close(program)
