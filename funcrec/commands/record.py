@@ -58,7 +58,7 @@ def command(
     ] = "64M",
     max_probes: Annotated[
         int, typer.Option("--max-probes", metavar="N", help="Refuse to attach more than this.")
-    ] = 150_000,
+    ] = 300_000,
     minimum: Annotated[
         str | None, typer.Option("--min", metavar="DUR", help="Drop calls that last shorter, in the kernel.")
     ] = None,

@@ -29,7 +29,7 @@ from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
 from funcrec.target.ordinary import SITE, Sites, site_row
 
-DEFAULT_MAX_PROBES = 150_000
+DEFAULT_MAX_PROBES = 300_000
 
 _ROLES = {
     "entry": Role.ENTRY,
@@ -146,7 +146,11 @@ def build_plan(
             remedy=f"narrow the patterns, or allow it with --max-probes {len(chosen.sites)}",
         )
     holders = executable.inlined_into(one.function.name for one in planned)
-    functions = [_planned(one.selected, one.function, holders.get(one.function.name, []), chosen) for one in planned]
+    declared = executable.functions.declarations([one.function.index for one in planned])
+    functions = [
+        _planned(one.selected, one.function, place, holders.get(one.function.name, []), chosen)
+        for one, place in zip(planned, declared, strict=True)
+    ]
     functions += [_hidden(helper) for helper in helpers]
     return ProbePlan(
         binary=executable.path,
@@ -235,8 +239,10 @@ def _probe_sites(
     return tuple(map(ProbeSite._make, zip(*columns, strict=True)))
 
 
-def _planned(selected: Selected, function: Function, holders: Sequence[str], exits: Exits) -> PlannedFunction:
-    file, line = function.declaration
+def _planned(
+    selected: Selected, function: Function, place: tuple[str, int], holders: Sequence[str], exits: Exits
+) -> PlannedFunction:
+    file, line = place
     return PlannedFunction(
         name=function.name,
         address=function.address,

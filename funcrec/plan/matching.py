@@ -40,12 +40,15 @@ def match_pattern(executable: Executable, pattern: Pattern, *, exclude_vendor: b
         # One name may be a function and the wrapper that adapts its ABI: the wrapper only forwards.
         bodies = [index for index in exact if not table.wrapper[index]]
         return Match(pattern, tuple(bodies or exact), {}, inlined)
-    kinds = {index: _kind(executable, index, exclude_vendor) for index in matched}
+    kinds = {
+        index: _kind(executable, index, file, exclude_vendor)
+        for index, (file, _) in zip(matched, table.declarations(matched), strict=True)
+    }
     chosen = tuple(index for index, kind in kinds.items() if kind == "")
     return Match(pattern, chosen, {index: kind for index, kind in kinds.items() if kind}, inlined)
 
 
-def _kind(executable: Executable, index: int, exclude_vendor: bool) -> str:
+def _kind(executable: Executable, index: int, file: str, exclude_vendor: bool) -> str:
     """The kind of thing that a wildcard leaves out, "" for ordinary functions."""
     table = executable.functions
     symbol = table.symbols[index]
@@ -53,7 +56,7 @@ def _kind(executable: Executable, index: int, exclude_vendor: bool) -> str:
         return "assembly"
     if table.foreign[index] or not is_go_name(symbol):
         return "C"  # the parts that GCC splits off have names with a dot: f.cold, f.part.0
-    if table.wrapper[index] or table[index].declaration[0] == _GENERATED_FILE:
+    if table.wrapper[index] or file == _GENERATED_FILE:
         return "wrapper"  # the latter are the forwarders of promoted methods that jump to the method, since Go 1.24
     if is_generated(symbol):
         return "compiler-made"

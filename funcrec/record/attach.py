@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from funcrec.plan.sites import ProbeSite
 from funcrec.record.places import Places
 
@@ -82,27 +85,39 @@ def attacher(
     return MultiAttacher(program, path, twins)
 
 
-def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:
-    """Pack what the BPF program must know of a site; the COOKIE_* macros of bpf/calls.c unpack it.
+def cookies(
+    numbers: Sequence[int],
+    sites: Sequence[ProbeSite],
+    roots: Sequence[bool],
+    values: Sequence[bool],
+    twins: Sequence[int],
+) -> NDArray[np.uint64]:
+    """Pack what the BPF program must know of sites, u64; the COOKIE_* macros of bpf/calls.c unpack it.
 
     Args:
-        number: index of the site in the plan, below 2**24.
-        site: its role, edge, condition and SP offset.
-        root: its function opens a gate.
+        numbers: of the sites in the plan, below 2**24.
+        sites: their role, edge, condition and SP offset.
+        roots: its function opens a gate.
         values: a value plan exists for it.
-        twin: edges on which the hit of an entry is also the exit whose number follows, 0 for none.
+        twins: edges on which the hit of an entry is also the exit whose number follows, 0 for none.
     """
-    condition = max(site.condition, 0)
-    return (
-        number
-        | int(site.role) << 24
-        | int(root) << 28
-        | int(values) << 29
-        | condition << 30
-        | int(site.edge) << 34
-        | twin << 36
-        | (site.sp_delta // 8) << 40
-    )
+    packed = np.array(numbers, dtype=np.uint64)
+    for shift, column in (
+        (24, [site.role for site in sites]),
+        (28, roots),
+        (29, values),
+        (30, [max(site.condition, 0) for site in sites]),
+        (34, [site.edge for site in sites]),
+        (36, twins),
+        (40, [site.sp_delta // 8 for site in sites]),
+    ):
+        packed |= np.array(column, dtype=np.uint64) << np.uint64(shift)
+    return packed
+
+
+def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:
+    """The same for one site."""
+    return int(cookies([number], [site], [root], [values], [twin])[0])
 
 
 def of_generation(plain: int, generation: int) -> int:

@@ -17,7 +17,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
-from funcrec.record.attach import Attacher, Way, attacher, cookie
+from funcrec.record.attach import Attacher, Way, attacher, cookies
 from funcrec.record.calibrate import hit_costs
 from funcrec.record.captures import ValueRing
 from funcrec.record.codegen import (
@@ -164,12 +164,12 @@ class Probes:
     def install_chains(self, plan: ProbePlan) -> None:
         """Fill the tables of exits that other sites' hits tell; call it before `attach`."""
         origins = map_array(self._descriptors["chain_origins"], len(plan.sites), "<u8", writable=True)
+        ending = [function.ends_callers for function in plan.functions]
         for number, site in enumerate(plan.sites):
-            function = plan.functions[site.function]
-            if function.ends_callers and site.role in (Role.EXIT, Role.POINT):
+            if ending[site.function] and site.role in (Role.EXIT, Role.POINT):
                 origins[number] = site.address
             if site.kind == SiteKind.CHAINED and not _is_twin(plan, number):
-                link = struct.pack("<II", number, site.sp_delta | function.root)
+                link = struct.pack("<II", number, site.sp_delta | plan.functions[site.function].root)
                 maps.update(self._descriptors["chains"], struct.pack("<Q", site.address), link)
 
     def calibrate(self) -> dict[str, float]:
@@ -238,19 +238,26 @@ class Probes:
         if not entry_only:
             stages = [state, [Role.EXIT], *stages]
         for roles in stages:
-            numbered = [
-                (number, site)
+            wanted = set(roles)
+            numbers = [
+                number
                 for number, site in enumerate(plan.sites)
-                if site.role in roles and site.kind != SiteKind.CHAINED and not site.spare
+                if site.role in wanted and site.kind != SiteKind.CHAINED and not site.spare
             ]
-            self._arm(plan, [number for number, _ in numbered])
+            self._arm(plan, numbers)
         self._control["closed"] = 0
 
     def _arm(self, plan: ProbePlan, numbers: list[int]) -> None:
         if self._links is not None:
-            offsets = [plan.sites[number].offset for number in numbers]
-            cookies = [self._cookie(plan, number, plan.sites[number]) for number in numbers]
-            self._links.arm(numbers, offsets, cookies)
+            sites = [plan.sites[number] for number in numbers]
+            packed = cookies(
+                numbers,
+                sites,
+                [plan.functions[site.function].root for site in sites],
+                [number in self._value_sites for number in numbers],
+                [int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0 for number in numbers],
+            )
+            self._links.arm(numbers, [site.offset for site in sites], packed.tolist())
 
     def swap(self, plan: ProbePlan, armed: Sequence[int], dropped: Sequence[int]) -> None:
         """See some exits elsewhere from now on.
@@ -259,15 +266,6 @@ class Probes:
         """
         self._arm(plan, list(armed))
         self.drop(dropped)
-
-    def _cookie(self, plan: ProbePlan, number: int, site: ProbeSite) -> int:
-        return cookie(
-            number,
-            site,
-            root=plan.functions[site.function].root,
-            values=number in self._value_sites,
-            twin=int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0,
-        )
 
     def silence(self, sites: Sequence[int], since_ns: int) -> None:
         """Let the events of these sites end at a time that is yet to come; exact whatever a CPU is doing then."""
@@ -351,8 +349,11 @@ def _is_twin(plan: ProbePlan, number: int) -> bool:
     """True for an exit that is told by the hit of the entry before it."""
     if not 0 < number < len(plan.sites):
         return False
-    entry, site = plan.sites[number - 1 : number + 1]
-    return site.kind == SiteKind.CHAINED and entry.address == site.address and entry.role == Role.ENTRY
+    site = plan.sites[number]
+    if site.kind != SiteKind.CHAINED:
+        return False
+    entry = plan.sites[number - 1]
+    return entry.address == site.address and entry.role == Role.ENTRY
 
 
 def ring_bytes(total: int, rings: int) -> int:

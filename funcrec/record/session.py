@@ -9,7 +9,7 @@ from pathlib import Path
 
 import funcrec
 from funcrec.errors import TargetError
-from funcrec.plan.builder import build_plan
+from funcrec.plan.builder import DEFAULT_MAX_PROBES, build_plan
 from funcrec.plan.captures import Signatures, plan_values, wants_values
 from funcrec.plan.conditions import Condition
 from funcrec.plan.programs import ValueLimits
@@ -80,7 +80,7 @@ class RecordRequest:
     keep_user: bool = False
     limits: Limits = field(default_factory=lambda: Limits(None, None))
     buffer_bytes: int = 64 << 20
-    max_probes: int = 150_000
+    max_probes: int = DEFAULT_MAX_PROBES
     entry_only: bool = False
     min_ns: int = 0
     arguments: bool = False
@@ -176,7 +176,6 @@ class _Session:
                 probes.install_chains(plan)
             writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
             try:
-                writer.snapshot(plan_snapshot(plan, values))
                 self._record(probes, plan, values, costs, Drain(sources), writer)
             finally:
                 writer.abandon()
@@ -290,6 +289,8 @@ class _Session:
             if self._program is not None:
                 self._program.start()
                 loop.see(self._program.pid)
+            # Only now: nobody waits for it, and no event is written before the loop runs.
+            writer.snapshot(plan_snapshot(plan, values))
             self._shed_privilege(plan)
             drain.shed_privilege()
             reason = loop.run()

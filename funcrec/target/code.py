@@ -68,7 +68,7 @@ class CodeReader:
         """
         codes = [self._bytes(function) for function in functions]
         code = Instructions([function.address for function in functions], codes)
-        flow = read_flow(code, [function.deferreturn for function in functions], self._words_at)
+        flow = read_flow(code, [function.deferreturn for function in functions], self._executable.words)
         compiled = np.array([not function.assembly for function in functions], dtype=np.bool_)
         sites, done = ordinary_sites(flow, compiled, self._context.is_morestack, self._executable.frame_sizes)
         reasons: dict[int, str] = {}

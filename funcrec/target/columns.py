@@ -3,23 +3,23 @@
 Objects are made for the few instructions that somebody asks about; all others are numbers in columns.
 """
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 
 import numpy as np
 from iced_x86 import Code, Decoder, FlowControl, Instruction
 from numpy.typing import NDArray
 
+from funcrec.target.decoding import decode
 from funcrec.target.instructions import condition_code, is_emulated
 
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _JUMPS = (FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH)
-_code_of, _length_of = attrgetter("code"), attrgetter("len")
+_WORD = 4
+_MAX_LENGTH = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,8 @@ class Instructions:
     """
 
     def __init__(self, addresses: Sequence[int], codes: Sequence[bytes]) -> None:
-        code, length, counts = array("H"), bytearray(), []
-        for address, each in zip(addresses, codes, strict=True):
-            instructions = list(Decoder(64, each, ip=address))
-            code.extend(map(_code_of, instructions))
-            length.extend(map(_length_of, instructions))
-            counts.append(len(instructions))
         self.text = b"".join(codes)
-        self.code = np.frombuffer(code, dtype=np.uint16) if code else np.zeros(0, np.uint16)
-        self.length = np.frombuffer(length, dtype=np.uint8)
+        self.code, self.length, counts = decode(codes)
         self.first: I64 = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
         ends = np.cumsum(self.length, dtype=np.int64)
         self._at: I64 = ends - self.length
@@ -88,6 +81,14 @@ class Instructions:
         rows = np.searchsorted(self._at, places)
         found[inside] = np.where(self._at[np.minimum(rows, len(self) - 1)] == places, rows, -1)
         return found
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.text + bytes(_MAX_LENGTH), dtype=np.uint8)
+
+    def word(self, rows: I64, skipped: int = 0) -> NDArray[np.uint32]:
+        """Four bytes from the start of each instruction, the lowest first; they may belong to the next one."""
+        return _words(self._bytes, self._at[rows] + skipped)
 
     def bytes_of(self, row: int) -> bytes:
         """The instruction's encoding."""
@@ -131,14 +132,17 @@ class Instructions:
         return self.kinds.flow[self.code]
 
     def targets(self, rows: I64) -> I64:
-        """Where direct jumps and calls lead."""
-        text = np.frombuffer(self.text, dtype=np.uint8)
+        """Where direct jumps and calls lead, and what other instructions with four bytes at their end refer to."""
         ends = self._at[rows] + self.length[rows]
-        far = self.kinds.relative[self.code[rows]] == 4
-        distance = text[ends - 1].astype(np.int8).astype(np.int64)
-        word = np.zeros(int(np.count_nonzero(far)), dtype=np.uint32)
-        for byte in range(4):
-            word |= text[ends[far] - 4 + byte].astype(np.uint32) << np.uint32(8 * byte)
-        distance[far] = word.view(np.int32)
+        near = self.kinds.relative[self.code[rows]] == 1
+        distance = _words(self._bytes, np.maximum(ends - _WORD, 0)).view(np.int32).astype(np.int64)
+        distance[near] = self._bytes[ends[near] - 1].astype(np.int8)
         targets: I64 = self.address[rows] + self.length[rows] + distance
         return targets
+
+
+def _words(data: NDArray[np.uint8], at: I64) -> NDArray[np.uint32]:
+    word = np.zeros(len(at), dtype=np.uint32)
+    for byte in range(_WORD):
+        word |= data[at + byte].astype(np.uint32) << np.uint32(8 * byte)
+    return word

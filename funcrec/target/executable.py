@@ -125,6 +125,10 @@ class FunctionTable(Sequence[Function]):
     def __iter__(self) -> Iterator[Function]:
         return (self[index] for index in range(len(self)))
 
+    def declarations(self, indices: Sequence[int]) -> list[tuple[str, int]]:
+        """File and line of the declaration of each function, ("", 0) when unknown."""
+        return self._table.declarations(np.asarray(indices, dtype=np.int64))
+
     def named(self, name: str) -> list[Function]:
         """Functions of exactly this display name: none, one, or a function and its ABI wrapper."""
         return [self[index] for index, other in enumerate(self.names) if other == name]
@@ -254,6 +258,10 @@ class Executable:
     def words_at(self, address: int, count: int) -> "NDArray[np.uint64]":
         """Up to `count` 64-bit words at an address, relocated for load bias 0."""
         return self._elf.words_at(address, count)
+
+    def words(self, addresses: I64, count: int) -> "NDArray[np.uint64]":
+        """A row of `count` words for each address, 0 where the file has nothing; relocated in the same way."""
+        return self._elf.words(addresses, count)
 
     def function_at(self, pc: int) -> Function | None:
         """The physical function that `pc` lies in, None outside the Go code."""

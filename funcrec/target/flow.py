@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from iced_x86 import Code, FlowControl, Instruction, OpKind, Register
+from numpy.typing import NDArray
 
 from funcrec.target.columns import I64, Bools, Instructions
 
-WordsAt = Callable[[int, int], list[int]]
+WordsAt = Callable[[I64, int], NDArray[np.uint64]]
 
 _MAX_CASES = 1 << 12
 _WORD = 8
+_LOAD_BYTES = 7  # REX, opcode, ModRM, displacement
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def read_flow(code: Instructions, deferreturns: Sequence[int], words_at: WordsAt
     Args:
         code: the instructions of m functions.
         deferreturns: m offsets at which a recovered panic resumes a function, 0 for none.
-        words_at: (address, count) -> up to that many 64-bit words of the image.
+        words_at: (n addresses, count) -> n x count 64-bit words of the image, 0 where it has none.
     """
     kinds, functions = code.flow, len(code.first) - 1
     jumps = np.flatnonzero((kinds == FlowControl.CONDITIONAL_BRANCH) | (kinds == FlowControl.UNCONDITIONAL_BRANCH))
@@ -157,33 +159,34 @@ class _Switches:
             instruction = self._code.instruction(row)
             if row not in self._through_tables:
                 found = self._cases(owner, instruction.ip_rel_memory_address)
-                if found:
-                    loaded.add(instruction.op0_register)
-                    cases += found
-                    case_owners += [owner] * len(found)
+                loaded.add(instruction.op0_register)
+                cases += found
+                case_owners += [owner] * len(found)
             elif not self._through_tables[row] or instruction.memory_base not in loaded:
                 lost.add(owner)
         return sorted(lost), cases, case_owners
 
     def _loads(self, owners: I64) -> I64:
-        """Rows of `lea register, [rip+...]` in some functions."""
+        """Rows of `lea register, [rip+...]` in some functions that load what may be the address of a table."""
         code = self._code
         there = np.zeros(len(code.first) - 1, dtype=np.bool_)
         there[owners] = True
         rows = np.flatnonzero(code.code == Code.LEA_R64_M)
-        rows = rows[there[code.function_of(rows)]]
-        relative = [encoded[-5] & 0xC7 == 5 for encoded in code.encodings(rows) if len(encoded) >= 5]
-        long = code.length[rows] >= 5
-        return rows[long][np.array(relative, dtype=np.bool_)]
+        rows = rows[there[code.function_of(rows)] & (code.length[rows] == _LOAD_BYTES)]
+        rows = rows[code.word(rows) >> 16 & 0xC7 == 5]  # ModRM: displacement from rip
+        owners, tables = code.function_of(rows), code.targets(rows)
+        begins, ends = code.begins[owners], code.ends[owners]
+        first = self._words_at(tables, 1)[:, 0].astype(np.int64)
+        possible = (first >= begins) & (first < ends) & ~((tables >= begins) & (tables < ends))
+        found: I64 = rows[possible]
+        return found
 
     def _cases(self, owner: int, table: int) -> list[int]:
         """The words of a table up to the first that does not lie in the function."""
         begin, end = int(self._code.begins[owner]), int(self._code.ends[owner])
         found: list[int] = []
-        if begin <= table < end:
-            return found
-        for count in (1, 64, _MAX_CASES):  # nearly all that is loaded is no table
-            words = self._words_at(table, count)
+        for count in (64, _MAX_CASES):
+            words = self._words_at(np.array([table]), count)[0].tolist()
             inside = next((at for at, word in enumerate(words) if not begin <= word < end), len(words))
             found = words[:inside]
             if inside < count:

@@ -30,9 +30,10 @@ SITE = np.dtype(  # CodeSite as a row
 Sites = NDArray[Any]
 
 _FALLTHROUGH, _ALWAYS, _BELOW_OR_EQUAL = 1, 3, 6
-_CHECK = b"\x49\x3b\x66\x10"  # cmp rsp, [r14+16]
-_LARGE_CHECK = b"\x4d\x3b\x66\x10"  # cmp r12, [r14+16] ...
-_LARGE_STARTS = (b"\x4c\x8d\x64\x24", b"\x4c\x8d\xa4\x24")  # ... behind lea r12, [rsp-N]
+# Bytes as words, the first the lowest.
+_CHECK = 0x10663B49  # cmp rsp, [r14+16]
+_LARGE_CHECK = 0x10663B4D  # cmp r12, [r14+16] ...
+_LARGE_STARTS = (0x24648D4C, 0x24A48D4C)  # ... behind lea r12, [rsp-N]
 _RET = 0xC3
 
 
@@ -59,7 +60,7 @@ def ordinary_sites(
     first, last = flow.joins(code.first[:-1] + 1)[0], flow.joins(np.maximum(checks, 0))[1]
     fits &= first >= last  # nothing jumps in between the entry and the check
     owners = code.function_of(flow.returns)
-    plain = np.array([encoded[0] == _RET for encoded in code.encodings(flow.returns)], dtype=np.bool_)
+    plain = code.word(flow.returns) & 0xFF == _RET
     fits[owners[~plain | (frame_sizes(code.address[flow.returns]) != 0)]] = False
 
     entries = np.zeros(int(np.count_nonzero(fits)), SITE)
@@ -87,15 +88,12 @@ def _stack_checks(flow: Flow) -> I64:
         long = np.flatnonzero(counts > skipped + 1)
         rows = firsts[long] + skipped
         long, rows = long[branch[rows + 1]], rows[branch[rows + 1]]
-        if skipped == 0:
-            fits = [encoded == _CHECK for encoded in code.encodings(rows)]
+        fits = code.length[rows] == 4
+        if skipped:
+            fits &= (code.word(rows) == _LARGE_CHECK) & np.isin(code.word(rows - 1), _LARGE_STARTS)
         else:
-            fits = [
-                encoded == _LARGE_CHECK and before.startswith(_LARGE_STARTS)
-                for encoded, before in zip(code.encodings(rows), code.encodings(rows - 1), strict=True)
-            ]
-        which = np.array(fits, dtype=np.bool_)
-        found[long[which]] = rows[which] + 1
+            fits &= code.word(rows) == _CHECK
+        found[long[fits]] = rows[fits] + 1
     return found
 
 

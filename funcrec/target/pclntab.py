@@ -173,7 +173,6 @@ class PclnTable:
         line = self._value(int(self._words[record + _PCLN]), offset)
         return (self._file(int(self._words[record + _CU]) + file), max(line, 0)) if file >= 0 else ("", 0)
 
-    @lru_cache(maxsize=1 << 17)  # noqa: B019  one table per executable; selection and plan both ask
     def declaration(self, index: int) -> tuple[str, int]:
         """File and line of the `func` keyword; before Go 1.20 the line of the first instruction."""
         offset = self._outermost(index, 0)
@@ -182,6 +181,30 @@ class PclnTable:
             start = int(self._words[self._records[index] + _START_LINE])
             line = start if 0 < start < 1 << 31 else line
         return file, line
+
+    def declarations(self, indices: I64) -> list[tuple[str, int]]:
+        """The same for many functions at once."""
+        records = self._records[indices]
+        if self._base < 10 or not len(records):
+            return [self.declaration(index) for index in indices.tolist()]
+        files = self._first_values(self._words[records + _PCFILE])
+        starts = self._words[records + _START_LINE].astype(np.int64)
+        inlined = np.full(len(records), -1, dtype=np.int64)
+        more = self._words[records + _NPCDATA] > _PCDATA_INLINE
+        inlined[more] = self._first_values(self._words[records[more] + self._base + 1 + _PCDATA_INLINE])
+        easy = (files >= 0) & (inlined < 0) & (starts > 0) & (starts < 1 << 31)
+        units = np.where(easy, self._words[records + _CU].astype(np.int64) + files, 0)
+        return [
+            (self._file(unit), line) if plain else self.declaration(index)
+            for unit, line, plain, index in zip(
+                units.tolist(), starts.tolist(), easy.tolist(), indices.tolist(), strict=True
+            )
+        ]
+
+    def _first_values(self, tables: U32) -> I64:
+        """The value of each PC table at a function's entry, -1 where there is no table."""
+        delta, _ = self._uvarints(self._pc_at + tables.astype(np.int64))
+        return np.where(tables == 0, -1, -1 + np.where(delta & 1, -((delta + 1) >> 1), delta >> 1))
 
     def inlined_at(self, index: int, offset: int) -> list[InlinedCall]:
         """Inlined calls that are active at an offset, innermost first; [] in the function's own code."""

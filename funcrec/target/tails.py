@@ -24,6 +24,7 @@ FALLTHROUGH, TAKEN, ALWAYS = 1, 2, 3
 _MAX_TAIL = 64  # instructions: some 100 ns between the site and the RET
 _WORD = 8
 _NOT_UNDERSTOOD = 0
+_ALL = (1 << 64) - 1
 _LEFT = (FlowControl.UNCONDITIONAL_BRANCH, FlowControl.INDIRECT_BRANCH, FlowControl.RETURN)
 
 RETURN = np.dtype(
@@ -177,17 +178,31 @@ class _Walk:
     def _pass(self, walks: I64, before: I64, inner: Bools) -> tuple[Bools, NDArray[np.int32], NDArray[np.uint8]]:
         """Which walks go on over the preceding instruction, how it moves SP, its rule; end those which cannot."""
         rule, change = np.zeros(len(walks), np.uint8), np.zeros(len(walks), np.int32)
-        effects = [self._effect(row, encoded) for row, encoded in self._encoded(before[inner])]
-        if effects:
-            rule[inner], change[inner] = np.array(effects, dtype=np.int32).T
+        rule[inner], change[inner] = self._effects_of(before[inner]).T
         unknown = inner & (rule == _NOT_UNDERSTOOD)
         faults = inner & (rule > self._allowed)
         self._head(walks[unknown], "an instruction that must not lie between")
         self._head(walks[faults], "an access that may fault")
         return inner & ~unknown & ~faults, change, rule
 
-    def _encoded(self, rows: I64) -> list[tuple[int, bytes]]:
-        return list(zip(rows.tolist(), self._code.encodings(rows), strict=True))
+    def _effects_of(self, rows: I64) -> NDArray[np.int32]:
+        """Rule and change of SP for each row; n x 2."""
+        code, length = self._code, self._code.length[rows]
+        # Encodings repeat: the short ones are told apart as numbers, and only one of each is looked at. None is the
+        # beginning of another, so that zeros behind it do no harm.
+        kept = np.minimum(length, 8).astype(np.uint64) * np.uint64(8)
+        number = code.word(rows).astype(np.uint64) | code.word(rows, 4).astype(np.uint64) << np.uint64(32)
+        number &= np.uint64(_ALL) >> (np.uint64(64) - kept)
+        short = length <= 8
+        _, sample, which = np.unique(number[short], return_index=True, return_inverse=True)
+        found = np.zeros((len(rows), 2), dtype=np.int32)
+        found[short] = self._look_at(rows[short][sample])[which]
+        found[~short] = self._look_at(rows[~short])
+        return found
+
+    def _look_at(self, rows: I64) -> NDArray[np.int32]:
+        effects = [self._effect(*each) for each in zip(rows.tolist(), self._code.encodings(rows), strict=True)]
+        return np.array(effects, dtype=np.int32).reshape(len(rows), 2)
 
     def _effect(self, row: int, encoded: bytes) -> tuple[int, int]:
         """Rule (0: not understood) and change of SP of an instruction; they repeat, so each encoding is asked once."""

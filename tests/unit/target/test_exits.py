@@ -1,8 +1,11 @@
 """Paths to RETs: hand-made machine code, then every function of a real program against the unwinder's own table."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from iced_x86 import Decoder
+from numpy.typing import NDArray
 
 from funcrec.target.columns import Instructions
 from funcrec.target.effects import Effect, Rule, effect_of
@@ -15,7 +18,12 @@ BARRIER, PANICS, CALLEE = 0x100, 0x200, 0x300
 
 def flow(text: str, *, words: dict[int, list[int]] | None = None, deferreturn: int = 0) -> Flow:
     code = Instructions([BASE], [bytes.fromhex(text.replace("|", ""))])
-    return read_flow(code, [deferreturn], lambda address, count: (words or {}).get(address, [])[:count])
+    return read_flow(code, [deferreturn], partial(image, words or {}))
+
+
+def image(words: dict[int, list[int]], addresses: NDArray[np.int64], count: int) -> NDArray[np.uint64]:
+    rows = [(words.get(address, []) + [0] * count)[:count] for address in addresses.tolist()]
+    return np.array(rows, dtype=np.uint64).reshape(len(rows), count)
 
 
 class Paths:
@@ -143,7 +151,7 @@ def test_several_functions_do_not_mix() -> None:
     code = Instructions(
         [BASE, BASE + 16, BASE + 32, BASE + 48], [bytes.fromhex(text.replace("|", "")) for text in codes]
     )
-    found = read_flow(code, [0] * 4, lambda address, count: [])
+    found = read_flow(code, [0] * 4, partial(image, {}))
     assert found.decodes.tolist() == [True, True, False, True]
     assert found.known.tolist() == [True, True, False, True]
     assert found.leaves.tolist() == [False, True, False, False]
