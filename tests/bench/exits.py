@@ -1,27 +1,31 @@
 """What exits at emulated instructions save, as ratios to an empty program at the first instruction and every RET.
 
-One hot function that leaves after a branch, and whole runs of the Go compiler with all its functions but the runtime's.
+One hot function that leaves after a branch; whole runs of the Go compiler and of a web server under load, with all
+functions but the runtime's.
 Rounds of all configurations take turns, and each keeps its best: the machine's noise only ever adds.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from subprocess import run
+from subprocess import DEVNULL, PIPE, run
 
 from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import ExitMode, ProbePlan, Role
 from funcrec.target.executable import Executable
 from tests.bench.attached import empty_at, empty_program, recording
 from tests.bench.target import HotProgram
-from tests.toolchain import go_tool
+from tests.bench.web import WebServer
+from tests.toolchain import ROOT, go_build, go_tool
 
 _MAX_PROBES = 400_000
 _CALLS = 3000
+_WARMING, _REQUESTS = 500, 1000
 _FUNCTION = "main.small"
-_COMPILER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
+_USER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
 _PACKAGE = "container/ring"
 
 Configurations = dict[str, Callable[[], AbstractContextManager[None]]]
@@ -84,7 +88,30 @@ def _compiler(rounds: int) -> dict[str, float]:
             after = os.times()
             return after.children_user + after.children_system - before.children_user - before.children_system
 
-        return _best(_configurations(Executable.open(str(binary)), _COMPILER), compile_once, rounds)
+        return _best(_configurations(Executable.open(str(binary)), _USER), compile_once, rounds)
+
+
+def _server(rounds: int) -> dict[str, float]:
+    """CPU a request of caddy."""
+    with WebServer() as server:
+        server.request(_WARMING)
+        return _best(
+            _configurations(Executable.open(str(server.binary)), _USER), lambda: server.request(_REQUESTS), rounds
+        )
+
+
+def _shop(rounds: int) -> dict[str, float]:
+    """CPU a request of a small web shop and its clients; two fifths of its exits are behind calls of the runtime."""
+    binary = go_build(ROOT / "demo" / "shop")
+
+    def serve_once() -> float:
+        before = os.times()
+        done = run([binary, "-for", "3s", "-clients", "2"], check=True, stdout=PIPE, stderr=DEVNULL, text=True)
+        after = os.times()
+        answered = sum(map(int, re.findall(r":(\d+)", done.stdout.partition("map[")[2])))
+        return (after.children_user + after.children_system - before.children_user - before.children_system) / answered
+
+    return _best(_configurations(Executable.open(str(binary)), _USER), serve_once, rounds)
 
 
 def measure(rounds: int = 2) -> list[tuple[str, float, str]]:
@@ -93,6 +120,8 @@ def measure(rounds: int = 2) -> list[tuple[str, float, str]]:
     for name, cost, goal in (
         ("hot function that leaves after a branch", _hot(), "<= 0.10"),
         ("whole run of the Go compiler", _compiler(rounds), "<= 0.22"),
+        ("web server under load (caddy)", _server(rounds), "<= 0.22"),
+        ("web shop that sorts and hashes", _shop(rounds), ""),
     ):
         rows.append((f"{name} / empty program at first instruction and RET", cost["auto"] / cost["first+ret"], goal))
         rows.append((f"{name}, --exits ret / the same", cost["ret"] / cost["first+ret"], ""))

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
@@ -12,7 +13,7 @@ from funcrec.trace.reader import TraceReader
 from funcrec.trace.records import SiteRole
 from tests import exitproof
 from tests.conftest import RecordedTrace, Recorder
-from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build, go_tool
+from tests.toolchain import DEFAULT, PROGRAMS, ROOT, VERSIONS, go_build, go_tool
 
 # Functions of the compiler itself and of its libraries; the runtime's run on the stacks of others at any time.
 COMPILER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
@@ -50,6 +51,38 @@ def test_every_exit_of_the_compiler_is_followed_by_its_ret(tmp_path: Path) -> No
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_exit_of_every_compiler_is_followed_by_its_ret(version: str, tmp_path: Path) -> None:
     _check(_prove_compiler(version, tmp_path, PACKAGES), 100_000)
+
+
+def _prove_server(version: str, length: str, flags: Sequence[str] = ()) -> exitproof.Proof:
+    """A web server and its clients in one process: goroutines that wait, panic, recover, end by the clock."""
+    env = {"CGO_ENABLED": "1"} if "-race" in flags else {}
+    binary = go_build(ROOT / "demo" / "shop", version=version, flags=flags, env=env)
+    executable = Executable.open(str(binary))
+    plan = exitproof.shadowed(executable, COMPILER)
+    command = [binary, "-for", length, "-clients", "8"]
+    rows = exitproof.watch(
+        binary, plan, executable, [command], env=os.environ | {"GOGC": "20"}, stderr=DEVNULL, stdout=DEVNULL
+    )
+    return exitproof.prove(plan, rows)
+
+
+@pytest.mark.usefixtures("require_bpf")
+def test_every_exit_of_a_web_server_is_followed_by_its_ret() -> None:
+    _check(_prove_server(DEFAULT, "500ms"), 50_000)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_exit_of_every_web_server_is_followed_by_its_ret(version: str) -> None:
+    _check(_prove_server(version, "5s"), 100_000)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("flags", [("-buildmode=pie",), ("-gcflags=all=-N -l",), ("-race",)])
+def test_every_exit_of_other_builds_is_followed_by_its_ret(flags: Sequence[str]) -> None:
+    _check(_prove_server(DEFAULT, "3s", flags), 50_000)
 
 
 TAILS = [
