@@ -2,6 +2,8 @@
 
 `record` measures what one hit of each site kind costs on the machine. The time stamp of a hit is taken in its middle,
 so half of a call's own entry hit and half of its exit hit fall inside its span, and all hits of what it calls whole.
+Hits of conditional jumps that did not lead to a return gave no event: of these only the number is known, and the calls
+of the function share them.
 """
 
 from dataclasses import replace
@@ -14,11 +16,13 @@ from funcrec.errors import UsageError
 from funcrec.report.calls import Calls
 from funcrec.report.nesting import fold_up
 from funcrec.report.pairing import self_times
+from funcrec.trace.records import SiteRole
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Trace
 
 Costs = NDArray[np.float64]
+_ALWAYS = 3  # not a conditional jump
 
 
 def site_costs(trace: "Trace") -> Costs:
@@ -67,6 +71,29 @@ def _cost_inside(trace: "Trace", calls: Calls, costs: Costs) -> Costs:
     own = hit[calls.entry_event] + np.where(calls.exit_event >= 0, hit[calls.exit_event], 0.0)
     single = calls.exit_event == calls.entry_event
     own[single] = hit[calls.entry_event[single]]
-    inside: Costs = fold_up(np.add, own, calls.parent, calls.depth) - own / 2
+    vain = np.where(single, 0.0, _cost_in_vain(trace, calls, costs)[calls.function])
+    inside: Costs = fold_up(np.add, own + vain, calls.parent, calls.depth) - own / 2
     inside[single] = 0.0
     return inside
+
+
+def _cost_in_vain(trace: "Trace", calls: Calls, costs: Costs) -> Costs:
+    """Cost of the hits without an event inside a call of each function, on average; 0 where they cannot be told apart.
+
+    Under ROOT, --if and --min hits of calls that were not recorded count too, and so do those of functions let go.
+    """
+    functions = len(trace.functions)
+    found = np.zeros(functions)
+    options = trace.header.options
+    if trace.closing is None or any(options.get(name) for name in ("roots", "condition", "min_ns")):
+        return found
+    inner = [site.role == SiteRole.EXIT and site.edge != _ALWAYS and not site.chained for site in trace.sites]
+    hits = np.zeros(len(trace.sites))
+    for site, count in trace.closing.site_hits.items():
+        if site < len(hits):
+            hits[site] = count
+    vain = np.where(inner, np.maximum(hits - trace.site_hits, 0), 0.0) * costs
+    number = np.bincount(calls.function, minlength=functions)
+    found = np.bincount([site.function for site in trace.sites], vain, functions) / np.maximum(number, 1)
+    found[[function for note in trace.notes for function in note.functions]] = 0.0
+    return found

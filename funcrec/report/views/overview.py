@@ -10,6 +10,7 @@ from funcrec.report.recording import Trace
 from funcrec.report.text import Output, printable
 from funcrec.report.views.heading import command_text, counted, loss_text, recorded_text
 from funcrec.report.views.table import Column, text_column, write_table
+from funcrec.trace.records import SiteRole
 from funcrec.units import format_duration, format_size
 
 
@@ -25,6 +26,7 @@ def overview(trace: Trace) -> dict[str, Any]:
     by_function = np.bincount(calls.function, minlength=len(trace.functions)).tolist()
     probed = [site for site in trace.sites if not site.chained]
     sites = np.bincount([site.function for site in probed], minlength=len(trace.functions)).tolist()
+    exits = _exits(trace)
     states = np.bincount(calls.state, minlength=len(State)).tolist()
     closing = trace.closing
     return {
@@ -81,12 +83,35 @@ def overview(trace: Trace) -> dict[str, Any]:
             {"time_ns": note.time_ns - trace.start_ns, "what": note.what, "text": note.text} for note in trace.notes
         ],
         "functions": [
-            {"name": function.name, "sites": sites[number], "calls": by_function[number]}
+            {
+                "name": function.name,
+                "sites": sites[number],
+                "calls": by_function[number],
+                "exits": {kind: counts[number] for kind, counts in exits.items() if counts[number]},
+            }
             for number, function in enumerate(trace.functions)
             if not function.hidden
         ],
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in trace.skipped],
     }
+
+
+def _exits(trace: Trace) -> dict[str, list[int]]:
+    """How many exits of each function were seen how: at an emulated or a stepped instruction, or with another's hit."""
+    kinds = np.array([2 if site.chained else int(bool(site.stepped)) for site in trace.sites], dtype=np.int64)
+    ends = np.array([site.role in (SiteRole.EXIT, SiteRole.POINT) for site in trace.sites], dtype=np.bool_)
+    function = np.array([site.function for site in trace.sites], dtype=np.int64)
+    hits = np.where(ends, trace.site_hits, 0)
+    return {
+        kind: np.bincount(function, np.where(kinds == number, hits, 0), len(trace.functions)).astype(int).tolist()
+        for number, kind in enumerate(("emulated", "stepped", "chained"))
+    }
+
+
+def _exit_text(exits: dict[str, int]) -> str:
+    """The kinds, most of them first; "" when none was seen."""
+    kinds = sorted(exits, key=lambda kind: -exits[kind])
+    return ", ".join(kinds)
 
 
 def _goroutines(trace: Trace) -> int:
@@ -100,10 +125,17 @@ def write_overview(output: Output, trace: Trace, facts: dict[str, Any]) -> None:
     """Write the facts for people: `# key: value` lines, then functions and what was skipped."""
     for line in _lines(trace, facts):
         output.line(f"# {line}")
-    functions = sorted(facts["functions"], key=lambda row: (-row["calls"], row["name"]))
+    rows = [row | {"exits": _exit_text(row["exits"])} for row in facts["functions"]]
+    functions = sorted(rows, key=lambda row: (-row["calls"], row["name"]))
     if functions:
         output.line()
-        write_table(output, [Column("calls"), Column("sites"), text_column("name", "function")], functions)
+        columns = [
+            Column("calls"),
+            Column("sites"),
+            text_column("exits", "exits seen"),
+            text_column("name", "function"),
+        ]
+        write_table(output, columns, functions)
     if facts["skipped"]:
         output.line()
         write_table(output, [text_column("name", "not probed"), text_column("reason", "because")], facts["skipped"])
