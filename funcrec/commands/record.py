@@ -128,6 +128,9 @@ def command(
 
       funcrec record -u '*' ./svc 'main.(*API).Get' -p 1234  only what runs inside Get
     """
+    # A shell starts what it puts into the background with SIGINT ignored; there too an interrupt ends a recording from
+    # its first moment on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Threads that libraries start as they load would take signals in the stead of the recorder's own loop, and end the
     # recording in the middle; and they would keep the privilege that it gives back. So numpy is to start none, and
     # those of others block all signals.

@@ -186,8 +186,12 @@ def test_a_closed_pipe_is_no_failure(trace: Path) -> None:
     assert report.returncode == 0
 
 
-def test_ctrl_c_during_set_up_leaves_nothing(start_recording: Starter, tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [False, True])
+def test_ctrl_c_during_set_up_leaves_nothing(start_recording: Starter, tmp_path: Path, background: bool) -> None:
+    """Also when a shell has put the recorder into the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.SIG_DFL)
     recording = start_recording(own_workload(tmp_path), ["main.*", "runtime.*"])
+    signal.signal(signal.SIGINT, before)
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children")
     wait_until(lambda: bool(children.read_text().split()), "the set-up has begun")
     compiler = children.read_text().split()

@@ -1,6 +1,7 @@
 """However a recording ends, it leaves no probe, stops nobody, and what it wrote can be read."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from tests.soak import kills
 from tests.toolchain import PROGRAMS, go_build
 
 
-def hot() -> Path:
-    return go_build(PROGRAMS / "hot")
+@pytest.fixture
+def hot(tmp_path: Path) -> Path:
+    """A file of its own: a recording of another test that follows all who run it would leave probes in its text too."""
+    return Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
 
 
 def test_random_kills(require_bpf: None) -> None:
@@ -27,18 +30,18 @@ def test_many_random_kills(require_bpf: None) -> None:
     kills.run(25, seed=21)
 
 
-def test_ctrl_c_twice_ends_the_recording_and_not_the_program(start_recording: Starter) -> None:
-    recording = start_recording(hot(), ["main.outer"], launch_args=["1", "1", "stubborn"], stdin=subprocess.PIPE)
+def test_ctrl_c_twice_ends_the_recording_and_not_the_program(start_recording: Starter, hot: Path) -> None:
+    recording = start_recording(hot, ["main.outer"], launch_args=["1", "1", "stubborn"], stdin=subprocess.PIPE)
     assert recording.process.stdout is not None
     assert recording.process.stdin is not None
     assert recording.process.stdout.readline() == "ready\n"
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children").read_text().split()
-    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot())]
+    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot)]
     try:
         recording.interrupt()
         wait_until(lambda: not _signals_pending(recording.process.pid), "the first is answered")
         recording.interrupt()
-        wait_until(lambda: not probes(program, hot()), "the probes are gone")
+        wait_until(lambda: not probes(program, hot), "the probes are gone")
         wait_until(lambda: _orphaned(program, recording.process.pid), "the recorder has ended")
         assert not _stopped(program)
         assert funcrec("info", recording.path, "--check").returncode == 0
@@ -50,15 +53,15 @@ def test_ctrl_c_twice_ends_the_recording_and_not_the_program(start_recording: St
     assert "funcrec report" in trace.stderr
 
 
-def test_a_launched_program_outlives_its_recorder(start_recording: Starter) -> None:
-    recording = start_recording(hot(), ["main.outer"], launch_args=["1", "1", "wait"], stdin=subprocess.PIPE)
+def test_a_launched_program_outlives_its_recorder(start_recording: Starter, hot: Path) -> None:
+    recording = start_recording(hot, ["main.outer"], launch_args=["1", "1", "wait"], stdin=subprocess.PIPE)
     assert recording.process.stdout is not None
     assert recording.process.stdin is not None
     assert recording.process.stdout.readline() == "ready\n"
     children = Path(f"/proc/{recording.process.pid}/task/{recording.process.pid}/children").read_text().split()
-    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot())]
+    (program,) = [int(pid) for pid in children if os.path.samefile(f"/proc/{pid}/exe", hot)]
     recording.interrupt(signal.SIGKILL)
-    wait_until(lambda: not probes(program, hot()), "the probes are gone")
+    wait_until(lambda: not probes(program, hot), "the probes are gone")
     recording.process.stdin.write("go\n")
     recording.process.stdin.flush()
     assert recording.process.stdout.readline() == "done\n"
@@ -66,18 +69,18 @@ def test_a_launched_program_outlives_its_recorder(start_recording: Starter) -> N
     recording.finish()
 
 
-def test_a_full_disk(require_bpf: None, start_program: Callable[..., Program], tmp_path: Path) -> None:
+def test_a_full_disk(require_bpf: None, start_program: Callable[..., Program], tmp_path: Path, hot: Path) -> None:
     """A file size limit stands for it: the write that does not fit fails after a part of it was written."""
-    program = start_program(hot(), "20", "2", "forever")
+    program = start_program(hot, "20", "2", "forever")
     assert program.read_line() == "ready"
     program.proceed()
     path = tmp_path / "trace.zst"
-    recorder = ["record", "-u", "main.*", "-p", str(program.pid), "--max-overhead", "off", "-o", path, hot()]
+    recorder = ["record", "-u", "main.*", "-p", str(program.pid), "--max-overhead", "off", "-o", path, hot]
     done = funcrec(*recorder, check=False, prefix=["prlimit", "--fsize=400000"], stdin=subprocess.DEVNULL)
     assert done.returncode == 1
     assert f"writing {path} failed" in done.stderr
     assert "make room" in done.stderr
-    assert not probes(program.pid, hot())
+    assert not probes(program.pid, hot)
     assert program.process.poll() is None
     told = funcrec("report", path, "--format", "jsonl", check=False)
     assert told.returncode == 0, told.stderr
@@ -86,30 +89,32 @@ def test_a_full_disk(require_bpf: None, start_program: Callable[..., Program], t
 
 
 def test_the_next_recording_after_a_kill_is_whole(
-    start_recording: Starter, start_program: Callable[..., Program]
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path
 ) -> None:
-    program = start_program(hot(), "20", "2", "forever")
+    program = start_program(hot, "20", "2", "forever")
     assert program.read_line() == "ready"
     program.proceed()
-    first = start_recording(hot(), ["main.*"], name="first.zst")
-    wait_until(lambda: bool(probes(program.pid, hot())), "probes are in place")
+    first = start_recording(hot, ["main.*"], name="first.zst")
+    wait_until(lambda: bool(probes(program.pid, hot)), "probes are in place")
     first.interrupt(signal.SIGKILL)
-    second = start_recording(hot(), ["main.*"], options=["--duration", "300ms"], name="second.zst").finish()
+    second = start_recording(hot, ["main.*"], options=["--duration", "300ms"], name="second.zst").finish()
     assert second.status == 0, second.stderr
     assert funcrec("info", second.path, "--check").returncode == 0
     assert second.info["calls"] > 0
     assert {call["state"] for call in second.calls} <= {"returned", "open"}
-    wait_until(lambda: not probes(program.pid, hot()), "the probes are gone")
+    wait_until(lambda: not probes(program.pid, hot), "the probes are gone")
     program.process.kill()
 
 
-def test_two_recorders_on_one_binary(start_recording: Starter, start_program: Callable[..., Program]) -> None:
+def test_two_recorders_on_one_binary(
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path
+) -> None:
     """Each has its own sites, sees every call of them, and goes without the other."""
-    program = start_program(hot(), "307", "2", "wait")
+    program = start_program(hot, "307", "2", "wait")
     assert program.read_line() == "ready"
     pid = ["-p", str(program.pid)]
     both = [
-        start_recording(hot(), patterns, options=pid, name=f"{number}.zst")
+        start_recording(hot, patterns, options=pid, name=f"{number}.zst")
         for number, patterns in enumerate([["main.outer", "main.calm", "main.hot7"], ["main.calm", "main.within"]])
     ]
     for recording in both:
@@ -118,10 +123,10 @@ def test_two_recorders_on_one_binary(start_recording: Starter, start_program: Ca
     assert program.read_line() == "done"
     both[0].interrupt()
     first = both[0].finish()
-    wait_until(lambda: bool(probes(program.pid, hot())), "the other's probes are still there")
+    wait_until(lambda: bool(probes(program.pid, hot)), "the other's probes are still there")
     both[1].interrupt()
     second = both[1].finish()
-    assert not probes(program.pid, hot())
+    assert not probes(program.pid, hot)
     program.proceed()
     assert program.finish() == 0
     for trace, expected in [
@@ -148,10 +153,10 @@ def _orphaned(pid: int, parent: int) -> bool:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) != parent
 
 
-def test_a_kill_before_the_program_was_started_ends_what_waits(require_bpf: None, tmp_path: Path) -> None:
+def test_a_kill_before_the_program_was_started_ends_what_waits(require_bpf: None, tmp_path: Path, hot: Path) -> None:
     """The child that waits to become the program must not wait for ever."""
     recorder = subprocess.Popen(
-        [FUNCREC, "record", "-u", "main.*", hot(), "-o", tmp_path / "trace.zst", "--", "1", "1"],
+        [FUNCREC, "record", "-u", "main.*", hot, "-o", tmp_path / "trace.zst", "--", "1", "1"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
