@@ -17,7 +17,7 @@ from tests.toolchain import PROGRAMS, go_build
 COUNT, GOROUTINES = 20_011, 2
 
 
-@pytest.mark.parametrize("rings", [64, 512])
+@pytest.mark.parametrize("rings", [pytest.param(64, marks=pytest.mark.slow), 512])
 def test_as_many_rings_as_cpus(require_bpf: None, start_program: Callable[..., Program], rings: int) -> None:
     """Rings of one page each, and nobody drains them before the flood is over."""
     binary = go_build(PROGRAMS / "hot")

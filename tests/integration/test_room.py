@@ -33,7 +33,7 @@ def record(path: Path, case: str, number: int, *options: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("condition", ["n >= 0", "r0 >= 0"])
+@pytest.mark.parametrize("condition", [pytest.param("n >= 0", marks=pytest.mark.slow), "r0 >= 0"])
 def test_calls_beyond_the_table_of_frames_are_counted(tmp_path: Path, condition: str) -> None:
     """Whether the entry decides or waits for the exit: each call that finds no room is two lost events."""
     calls = FRAMES + 5_000
@@ -74,7 +74,7 @@ def test_threads_beyond_the_table_are_counted(tmp_path: Path, condition: list[st
         assert info["lost_values"] == without >= 500
 
 
-@pytest.mark.parametrize("condition", [[], ["--if", "n >= 0"]])
+@pytest.mark.parametrize("condition", [pytest.param([], marks=pytest.mark.slow), ["--if", "n >= 0"]])
 def test_threads_that_ended_make_room(tmp_path: Path, condition: list[str]) -> None:
     calls = max(MAX_THREADS, THREADS) + 500
     info = record(tmp_path / "trace.zst", "churn", calls, "-u", "main.work(n, name)", *condition)

@@ -180,7 +180,7 @@ def test_after_a_kill_no_probe_is_left_and_the_next_recorder_sweeps_up(
     program.process.kill()
 
 
-@pytest.mark.parametrize("sudo", [False, True])
+@pytest.mark.parametrize("sudo", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_guard_works_and_sweeps_up_without_root(
     way: Way, start_recording: Starter, start_program: Callable[..., Program], sudo: bool, tmp_path: Path
 ) -> None:
