@@ -13,7 +13,7 @@ from funcrec.report.export.run import ExportRequest
 from funcrec.report.request import Names
 
 if TYPE_CHECKING:
-    from funcrec.report.filters import Selection
+    from funcrec.report.stream import Stream
 
 OutOption = Annotated[
     str,
@@ -79,33 +79,33 @@ def command(
             f"{request.format} takes {most} {'trace' if most == 1 else 'traces'}, not {len(names_of_files)}",
             remedy="export each of them, or several to a folder of Parquet files: -o calls/",
         )
-    selections = list(_selections(names_of_files, filters))
+    streams = list(_streams(names_of_files, filters))
     if dataset:
-        _write_dataset(selections, names_of_files, request, folder)
+        _write_dataset(streams, names_of_files, request, folder)
     else:
-        _write(selections, names_of_files, request, out)
-    return _conclude(selections, names_of_files, strict)
+        _write(streams, names_of_files, request, out)
+    return _conclude(streams, names_of_files, strict)
 
 
-def _selections(files: list[str], filters: FilterRequest) -> Iterator["Selection"]:
-    from funcrec.report.filters import select
+def _streams(files: list[str], filters: FilterRequest) -> Iterator["Stream"]:
     from funcrec.report.recording import Trace
+    from funcrec.report.stream import Stream
 
     for file in files:
-        yield select(Trace(file), filters)
+        yield Stream(Trace(file), filters)
 
 
-def _write(selections: list["Selection"], files: list[str], request: ExportRequest, out: str) -> None:
+def _write(streams: list["Stream"], files: list[str], request: ExportRequest, out: str) -> None:
     from funcrec.report.export.output import opened
     from funcrec.report.export.run import export
 
     with opened(out) as file:
-        notes = export(selections, [Path(name).name for name in files], request, file)
+        notes = export(streams, [Path(name).name for name in files], request, file)
     for note in notes:
         warn(note)
 
 
-def _write_dataset(selections: list["Selection"], files: list[str], request: ExportRequest, folder: Path) -> None:
+def _write_dataset(streams: list["Stream"], files: list[str], request: ExportRequest, folder: Path) -> None:
     """One file per trace in a folder, named after host and start: many hosts can write to the same one."""
     from funcrec.report.export.parquet import part_name
 
@@ -113,18 +113,18 @@ def _write_dataset(selections: list["Selection"], files: list[str], request: Exp
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}", remedy="name another one") from error
-    for selection, name in zip(selections, files, strict=True):
-        _write([selection], [name], request, str(folder / part_name(selection.trace)))
+    for stream, name in zip(streams, files, strict=True):
+        _write([stream], [name], request, str(folder / part_name(stream.trace)))
 
 
-def _conclude(selections: list["Selection"], files: list[str], strict: bool) -> int:
+def _conclude(streams: list["Stream"], files: list[str], strict: bool) -> int:
     from funcrec.report.views.heading import loss_text
     from funcrec.units import format_count
 
     incomplete = False
-    for selection, file in zip(selections, files, strict=True):
-        trace = selection.trace
-        shown, calls = format_count(len(selection)), format_count(len(selection.calls))
+    for stream, file in zip(streams, files, strict=True):
+        trace = stream.trace
+        shown, calls = format_count(stream.shown), format_count(stream.calls)
         warn(f"{file}: {shown} of {calls} calls, {loss_text(trace.lost_events, trace.lost_values)}")
         for line in trace.shortcomings:
             warn(f"{file}: {line}")

@@ -7,7 +7,7 @@ from funcrec.errors import ExitCode
 from funcrec.report.request import Format
 
 if TYPE_CHECKING:
-    from funcrec.report.filters import Selection
+    from funcrec.report.stream import Stream
     from funcrec.report.text import Output
 
 
@@ -30,33 +30,33 @@ def command(
 
       funcrec report trace.zst --where 'func =~ "db.*" and dur > 5ms' --format jsonl
     """
-    from funcrec.report.filters import select
     from funcrec.report.recording import Trace
+    from funcrec.report.stream import Stream
     from funcrec.report.text import Output
 
     incomplete = False
     with Output(output) as out:
         for number, file in enumerate(input_files(files, more)):
             trace = Trace(file)
-            selection = select(trace, filters)
+            stream = Stream(trace, filters)
             if number and output.format == Format.TEXT:
                 out.line()
-            _write(out, selection, output)
-            if len(selection) == 0:
-                warn(f"0 of {len(selection.calls)} calls match in {file}")
+            _write(out, stream, output)
+            if stream.shown == 0:
+                warn(f"0 of {stream.calls} calls match in {file}")
             for line in trace.shortcomings:
                 warn(f"{file}: {line}")
             incomplete |= bool(trace.shortcomings)
     return int(ExitCode.ENVIRONMENT) if output.strict and incomplete else int(ExitCode.DONE)
 
 
-def _write(out: "Output", selection: "Selection", output: OutputRequest) -> None:
+def _write(out: "Output", stream: "Stream", output: OutputRequest) -> None:
     from funcrec.report.export.rows import write_calls, write_chosen
     from funcrec.report.views.callgraph import write_callgraph
 
     if output.format == Format.TEXT:
-        write_callgraph(out, selection.first(output.top), output)
+        write_callgraph(out, stream.whole().first(output.top), output)
     elif output.fields is not None or output.sort is not None:
-        write_chosen(out, selection, output)
+        write_chosen(out, stream.whole(), output)
     else:
-        write_calls(out, selection.first(output.top), output.format, output.names)
+        write_calls(out, stream, output.format, output.names, output.top)

@@ -36,17 +36,25 @@ class Selection:
         calls: all calls of the trace (durations without the probes' cost when that was asked for).
         mask: bool per call, True for those shown.
         request: what was asked.
+        ids: i64, number in the trace of each of `calls` when these are only a part; None: their rows.
+        since: row from which on calls belong to this part; those before are callers, told in earlier parts.
     """
 
     trace: "Trace"
     calls: Calls
     mask: Mask
     request: FilterRequest
+    ids: NDArray[np.int64] | None = None
+    since: int = 0
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
         """Row numbers of the calls shown, ascending."""
-        return np.flatnonzero(self.mask)
+        return self.since + np.flatnonzero(self.mask[self.since :])
+
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers in the whole trace of some rows; -1 stays -1."""
+        return rows if self.ids is None else np.where(rows >= 0, self.ids[rows], -1)
 
     @cached_property
     def parents(self) -> NDArray[np.int64]:
@@ -109,8 +117,8 @@ class Selection:
         """Return the first calls only; all when count is None."""
         if count is None or count >= len(self):
             return self
-        mask = np.zeros(len(self.calls), dtype=bool)
-        mask[self.rows[:count]] = True
+        mask = self.mask.copy()
+        mask[self.rows[count:]] = False
         return replace(self, mask=mask)
 
     def above(self, depth: int) -> "Selection":
@@ -134,17 +142,42 @@ def select(trace: "Trace", request: FilterRequest) -> Selection:
         from funcrec.report.overhead import without_overhead
 
         calls = without_overhead(trace)
-    mask = np.ones(len(calls), dtype=bool)
-    for each in _masks(trace, calls, request):
-        mask &= each
+    mask = mask_of(trace, calls, request, Known(np.unique(calls.pid), np.unique(calls.goid)))
     return Selection(trace, calls, mask, request)
 
 
-def _masks(trace: "Trace", calls: Calls, request: FilterRequest) -> Iterator[Mask]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Processes and goroutines of the calls of a trace, ascending."""
+
+    pids: NDArray[np.uint32]
+    goids: NDArray[np.uint64]
+
+
+def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) -> Mask:
+    """Return which calls pass all filters.
+
+    Args:
+        trace: the recording.
+        calls: all of it, or some and their callers.
+        request: the filters.
+        known: what occurs in the whole trace.
+
+    Raises:
+        UsageError: a filter does not parse or names nothing in the trace.
+        TraceError: the trace cannot be read.
+    """
+    mask = np.ones(len(calls), dtype=bool)
+    for each in _masks(trace, calls, request, known):
+        mask &= each
+    return mask
+
+
+def _masks(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) -> Iterator[Mask]:
     if request.pids:
-        yield _pids(trace, calls, request.pids)
+        yield _pids(trace, calls, request.pids, known)
     if request.goroutines:
-        yield _goroutines(trace, calls, request.goroutines)
+        yield _goroutines(trace, calls, request.goroutines, known)
     if request.min_ns is not None:
         yield (calls.end_ns >= 0) & (calls.end_ns - calls.start_ns >= request.min_ns)
     if request.max_ns is not None:
@@ -165,22 +198,22 @@ def _masks(trace: "Trace", calls: Calls, request: FilterRequest) -> Iterator[Mas
         yield holds(trace, calls, condition)
 
 
-def _pids(trace: "Trace", calls: Calls, pids: Sequence[int]) -> Mask:
-    known = {int(pid) for pid in np.unique(calls.pid)} | {process.pid for process in trace.processes}
+def _pids(trace: "Trace", calls: Calls, pids: Sequence[int], known: Known) -> Mask:
+    numbers = {*known.pids.tolist(), *(process.pid for process in trace.processes)}
     for pid in pids:
-        if pid not in known:
-            raise UsageError(f"the trace has no process {pid}", remedy="its processes are " + _some(sorted(known)))
+        if pid not in numbers:
+            raise UsageError(f"the trace has no process {pid}", remedy="its processes are " + _some(sorted(numbers)))
     return np.isin(calls.pid, np.array(pids, dtype=np.uint64))
 
 
-def _goroutines(trace: "Trace", calls: Calls, ranges: Sequence[tuple[int, int]]) -> Mask:
-    known = np.union1d(calls.goid, np.array([facts.goid for facts in trace.goroutines], dtype=np.uint64))
+def _goroutines(trace: "Trace", calls: Calls, ranges: Sequence[tuple[int, int]], known: Known) -> Mask:
+    numbers = np.union1d(known.goids, np.array([facts.goid for facts in trace.goroutines], dtype=np.uint64))
     mask = np.zeros(len(calls), dtype=bool)
     for first, last in ranges:
         low, high = np.uint64(min(first, _MAX)), np.uint64(min(last, _MAX))
-        if np.searchsorted(known, low) == np.searchsorted(known, high, side="right"):
+        if np.searchsorted(numbers, low) == np.searchsorted(numbers, high, side="right"):
             what = f"goroutine {first}" if first == last else f"goroutine from {first} to {last}"
-            remedy = "its goroutines are " + _some(known.tolist())
+            remedy = "its goroutines are " + _some(numbers.tolist())
             raise UsageError(f"the trace has no {what}", remedy=remedy)
         mask |= (calls.goid >= low) & (calls.goid <= high)
     return mask

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Frames:
+class Frames:
     """m calls in the order of the stream.
 
     Attributes:
@@ -43,6 +43,10 @@ class _Frames:
     level: NDArray[np.int32]
     parent: Index
     earlier: list[EarlierFrame]
+
+    def is_over(self, streams: Streams) -> NDArray[np.bool_]:
+        """Whether an event ended each frame."""
+        return self.end < streams.stacks.start[1:][self.stack]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,45 +71,69 @@ def pair(trace: "Trace") -> Paired:
         TraceError: a block cannot be read.
     """
     streams = read_streams(trace)
-    frames = _frames(streams, trace)
-    start_ns = streams.time_ns[frames.entry]
+    hits = np.bincount(streams.site, minlength=len(trace.sites))
+    frames = find_frames(streams, trace)
     _join_system_stacks(streams, frames)
-    _mind_unseen_ends(trace, streams, frames, start_ns)
-    known = frames.state <= State.GOEXIT
-    end_ns = np.full(len(known), -1, dtype=np.int64)
-    end_ns[known] = streams.time_ns[frames.end[known]]
-    returned = frames.state == State.RETURNED
-    entry_event = streams.event[frames.entry].astype(np.int64)
-    exit_event = np.full(len(known), -1, dtype=np.int64)
-    exit_event[returned] = streams.event[frames.end[returned]]
-    columns: dict[str, NDArray[Any]] = {
-        "start_ns": start_ns,
+    ends = Ends.of(streams, frames)
+    earlier = frames.earlier
+    mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+    columns = call_columns(streams, frames, ends)
+    order = by_start(columns["start_ns"])
+    rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
+    # The table is as large as all that it is made of: let go of each column once its successor is there.
+    del streams, frames, ends
+    columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
+    return Paired(make_table(columns, order, *rest), hits, earlier)
+
+
+@dataclass
+class Ends:
+    """What ended each of m frames.
+
+    Attributes:
+        over_ns: i64, time of the event that showed it to be over; NEVER when none did.
+        exit_event: i64, number of its exit if that is what ended it, -1.
+    """
+
+    over_ns: Index
+    exit_event: Index
+
+    @classmethod
+    def of(cls, streams: Streams, frames: Frames) -> "Ends":
+        """Read them off the events."""
+        over_ns = np.full(len(frames.entry), NEVER)
+        over = np.flatnonzero(frames.is_over(streams))
+        over_ns[over] = streams.time_ns[frames.end[over]]
+        exit_event = np.full(len(frames.entry), -1, dtype=np.int64)
+        returned = np.flatnonzero(frames.state == State.RETURNED)
+        exit_event[returned] = streams.numbers(streams.event[frames.end[returned]])
+        return cls(over_ns, exit_event)
+
+
+def call_columns(streams: Streams, frames: Frames, ends: Ends) -> dict[str, NDArray[Any]]:
+    """Return columns of the calls in the order of the stream, for `make_table`: all but self_ns."""
+    end_ns = np.where(frames.state <= State.GOEXIT, ends.over_ns, -1)
+    ends.exit_event[frames.state != State.RETURNED] = -1
+    entries = streams.event[frames.entry]
+    return {
+        "start_ns": streams.time_ns[frames.entry],
         "end_ns": end_ns,
         "state": frames.state,
         "function": frames.function,
         "depth": frames.level.view(np.uint32),
         "parent": frames.parent,
-        "entry_event": entry_event,
-        "exit_event": exit_event,
+        "entry_event": entries,
+        "exit_event": ends.exit_event,
         "stack": frames.stack,
     }
-    hits = np.bincount(streams.site, minlength=len(trace.sites))
-    earlier = frames.earlier
-    rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
-    # The table is as large as all that it is made of: let go of each column once its successor is there.
-    del streams, frames, start_ns, end_ns, known, returned, entry_event, exit_event
-    columns["self_ns"] = self_times(columns["start_ns"], columns["end_ns"], columns["parent"])
-    return Paired(_table(columns, *rest), hits, earlier)
 
 
-def _mind_unseen_ends(trace: "Trace", streams: Streams, frames: _Frames, start_ns: Index) -> None:
+def mind_unseen_ends(trace: "Trace", frames: Frames, ends: Ends, start_ns: Index) -> None:
     """Take back what nobody can know: how calls ended, and what they called, after their end may have been missed."""
     since = let_go_ns(trace.notes, len(trace.functions))
     if since is None and not trace.lost:
         return
-    over_ns = np.full(len(start_ns), NEVER)
-    over = np.flatnonzero(frames.end < streams.stacks.start[1:][frames.stack])
-    over_ns[over] = streams.time_ns[frames.end[over]]
+    over_ns = ends.over_ns
     left_ns = np.full(len(start_ns), NEVER)
     entry_only = bool(trace.header.options.get("entry_only"))
     if trace.lost and not entry_only:
@@ -125,7 +153,8 @@ def _mind_unseen_ends(trace: "Trace", streams: Streams, frames: _Frames, start_n
         frames.level = depths(frames.parent)
 
 
-def _frames(streams: Streams, trace: "Trace") -> _Frames:
+def find_frames(streams: Streams, trace: "Trace") -> Frames:
+    """Find the frames of ordered events, and what ended each."""
     roles = site_roles(trace.sites)[streams.site]
     functions = site_functions(trace.sites)
     take_back(roles, streams, trace.sites)
@@ -156,7 +185,7 @@ def _frames(streams: Streams, trace: "Trace") -> _Frames:
     if trace.header.options.get("entry_only"):
         state[:] = State.ENTRY
     level, parent = _nesting(roles, end, point)
-    return _Frames(entry, end, stack, function, state, level, parent, earlier)
+    return Frames(entry, end, stack, function, state, level, parent, earlier)
 
 
 def _reach(roles: NDArray[np.uint8], depth: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -200,7 +229,7 @@ def _nesting(roles: NDArray[np.uint8], end: Index, point: NDArray[np.bool_]) -> 
     return level, parent
 
 
-def _join_system_stacks(streams: Streams, frames: _Frames) -> None:
+def _join_system_stacks(streams: Streams, frames: Frames) -> None:
     """Give the outermost frames of system stacks the frame of the goroutine's own stack that was open at their time."""
     stacks = streams.stacks
     root = np.flatnonzero(stacks.system[frames.stack] & (frames.level == 0))
@@ -220,7 +249,7 @@ def _join_system_stacks(streams: Streams, frames: _Frames) -> None:
     frames.level += shift[np.maximum.accumulate(begins)]
 
 
-def _last_event_before(streams: Streams, frames: _Frames, root: Index, goid: NDArray[np.uint64]) -> Index:
+def _last_event_before(streams: Streams, frames: Frames, root: Index, goid: NDArray[np.uint64]) -> Index:
     """Position of the last event of the goroutine's own stack up to the time each frame began, -1 for none."""
     stacks = streams.stacks
     own = {
@@ -246,7 +275,7 @@ def _last_event_before(streams: Streams, frames: _Frames, root: Index, goid: NDA
     return result
 
 
-def _innermost_open(frames: _Frames, after: Index) -> Index:
+def _innermost_open(frames: Frames, after: Index) -> Index:
     """The innermost frame open on the stack of each event, once the event is over; -1 for none."""
     m = len(frames.entry)
     begun = np.searchsorted(frames.entry, after, side="right")
@@ -277,15 +306,16 @@ def self_times(start_ns: Index, end_ns: Index, parent: Index) -> Index:
     return own
 
 
-def _table(
+def make_table(
     columns: dict[str, NDArray[Any]],
+    order: Index,
     stacks: Stacks,
     runs: Runs,
     tid: NDArray[np.uint32],
     caller: NDArray[np.uint32],
+    number: Index | None = None,
 ) -> Calls:
-    """Sort the columns, which are in stream order, by start and add those that follow from them."""
-    order = _by_start(columns["start_ns"])
+    """Put the columns, which are in stream order, in the order of starts and add those that follow from them."""
     for name, column in columns.items():
         columns[name] = column[order]
     row = np.empty(len(order) + 1, dtype=np.int64)
@@ -299,11 +329,12 @@ def _table(
     goid = stacks.number[stack]
     columns["stack"] = np.where(system, goid, np.uint64(0))
     if system.any():
-        goid[system] = runs.goid_of(event[system])
+        goid[system] = runs.goid_of(event[system].astype(np.int64))
+    columns["entry_event"] = event.astype(np.int64) if number is None else number[event]
     return Calls(pid=stacks.pid[stack], goid=goid, tid=tid[event], caller=caller[event], **columns)
 
 
-def _by_start(start_ns: Index) -> Index:
+def by_start(start_ns: Index) -> Index:
     """Order by start; equal starts keep the order of the stream, where an outer call stands before an inner one.
 
     The vectorised quicksort is two to three times faster than a stable sort here, and ties are few.

@@ -61,6 +61,7 @@ class Streams:
         time_ns: i64[n]. site: u32[n]. depth: u32[n], bytes.
         event: event number (position in the file), u32[n] or i64[n].
         tid, caller: u32[n], in file order, so by event number.
+        number: i64[n], number in the file of each event when these are a part of it, in which `event` counts then.
     """
 
     stacks: Stacks
@@ -71,6 +72,11 @@ class Streams:
     event: NDArray[Any]
     tid: NDArray[np.uint32]
     caller: NDArray[np.uint32]
+    number: Index | None = None
+
+    def numbers(self, events: NDArray[Any]) -> Index:
+        """Return the numbers in the file of some of `event`."""
+        return events.astype(np.int64) if self.number is None else self.number[events]
 
 
 def site_roles(sites: list[SiteRecord]) -> NDArray[np.uint8]:
@@ -89,23 +95,37 @@ def read_streams(trace: "Trace") -> Streams:
     Raises:
         TraceError: a block cannot be read.
     """
-    n = sum(block.n for block in trace.reader.blocks)
-    columns = _FileColumns(n)
+    columns = FileColumns(sum(block.n for block in trace.reader.blocks))
     state_sites = site_roles(trace.sites) >= SiteRole.RECOVERY
-    pieces = [columns.take(events, state_sites) for events in _blocks(trace)]
+    pieces = [columns.take(events, state_sites) for events in read_blocks(trace)]
     columns.cut()
-    runs = _runs(pieces, columns, trace.sites)
+    return arrange(columns, join_runs(pieces, columns, trace.sites))
+
+
+def arrange(columns: "FileColumns", runs: Runs, number: Index | None = None) -> Streams:
+    """Order events by stack and time; the columns are used up.
+
+    Args:
+        columns: in file order.
+        runs: their runs.
+        number: as in `Streams`.
+    """
     stacks, order = _order(runs, columns.time_ns)
     time_ns = columns.time_ns[order]
     columns.time_ns = time_ns  # frees the unordered column before the next is made
     site = columns.site[order]
     columns.site = site
     depth = columns.depth[order]
-    event = order.astype(np.uint32) if n < 1 << 32 else order
-    return Streams(stacks, runs, time_ns, site, depth, event, columns.tid, columns.caller)
+    event = order.astype(np.uint32) if len(order) < 1 << 32 else order
+    return Streams(stacks, runs, time_ns, site, depth, event, columns.tid, columns.caller, number)
 
 
-def _blocks(trace: "Trace") -> Iterator[EventColumns]:
+def read_blocks(trace: "Trace") -> Iterator[EventColumns]:
+    """Yield the events of each block.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
     for number in range(len(trace.reader.blocks)):
         events: EventColumns = trace.reader.events(number)
         if len(events) and int(events.site.max()) >= len(trace.sites):
@@ -115,8 +135,8 @@ def _blocks(trace: "Trace") -> Iterator[EventColumns]:
         yield events
 
 
-class _FileColumns:
-    """Columns of the whole file, filled block by block."""
+class FileColumns:
+    """Columns of n events in file order, filled part by part."""
 
     def __init__(self, n: int) -> None:
         self.n = 0
@@ -126,8 +146,10 @@ class _FileColumns:
         self.tid = np.empty(n, dtype=np.uint32)
         self.caller = np.empty(n, dtype=np.uint32)
 
-    def take(self, events: EventColumns, state_sites: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
-        """Append a block; return its runs: first event, pid, goid, stack."""
+    def take(
+        self, events: EventColumns, state_sites: NDArray[np.bool_], *, apart: bool = False
+    ) -> tuple[NDArray[Any], ...]:
+        """Append a block; return its runs (with `apart` each event is one): first event, pid, goid, stack."""
         at = slice(self.n, self.n + len(events))
         for name in ("time_ns", "site", "depth", "tid", "caller"):
             getattr(self, name)[at] = getattr(events, name)
@@ -139,6 +161,7 @@ class _FileColumns:
         begins[1:] = events.goid[1:] != events.goid[:-1]
         begins[1:] |= events.pid[1:] != events.pid[:-1]
         begins[1:] |= stack[1:] != stack[:-1]
+        begins |= apart
         first = np.flatnonzero(begins)
         self.n += len(events)
         return first + at.start, events.pid[first], events.goid[first], stack[first]
@@ -149,7 +172,7 @@ class _FileColumns:
             setattr(self, name, getattr(self, name)[: self.n])
 
 
-def _runs(pieces: list[tuple[NDArray[Any], ...]], columns: _FileColumns, sites: list[SiteRecord]) -> Runs:
+def join_runs(pieces: list[tuple[NDArray[Any], ...]], columns: FileColumns, sites: list[SiteRecord]) -> Runs:
     """Join the runs of all blocks; those of processes in which several programs ran are cut where one begins."""
     if not pieces:
         none = np.empty(0, dtype=np.uint64)

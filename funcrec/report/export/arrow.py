@@ -120,13 +120,19 @@ class CallBatches:
         self._lines = np.array([0, *(site.line for site in trace.call_sites)], np.int32)
         self._parent = nearest_shown(source.calls.parent, source.mask)
 
+    def of(self, source: Source) -> "CallBatches":
+        """Go on with another part of the same trace."""
+        self._source = source
+        self._parent = nearest_shown(source.calls.parent, source.mask)
+        return self
+
     def columns(self, rows: NDArray[np.int64]) -> "list[pa.Array]":
         """The columns of `call_fields` for some rows."""
         arrow, calls, trace = self._arrow, self._source.calls, self._source.trace
-        end, parent = calls.end_ns[rows], self._parent[rows]
+        end, parent = calls.end_ns[rows], self._source.numbers(self._parent[rows])
         caller = np.where(calls.caller[rows] < len(self._lines), calls.caller[rows], 0)
         return [
-            arrow.array(rows),
+            arrow.array(self._source.numbers(rows)),
             _optional(parent, parent < 0),
             arrow.array(calls.pid[rows]),
             arrow.array(calls.goid[rows]),

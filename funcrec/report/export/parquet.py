@@ -5,7 +5,7 @@ trace's start in Unix time) tell traces apart: `start_unix_ns + start_ns` is whe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,23 +52,29 @@ class _Pieces:
         return pieces
 
 
-def encode(source: Source) -> Iterator[bytes]:
+def encode(sources: Iterable[Source]) -> Iterator[bytes]:
     """Yield the file in pieces.
+
+    Args:
+        sources: the parts of one trace, or it as a whole, one after the other.
 
     Raises:
         HostError: pyarrow is missing.
     """
     arrow = load_arrow()
-    calls, sink, header = CallBatches(source), _Pieces(), source.trace.header
-    host = words([str(header.host.get("hostname", ""))])
-    rows = np.flatnonzero(source.mask)
+    sink = _Pieces()
+    calls: CallBatches | None = None
     with arrow.parquet.ParquetWriter(arrow.PythonFile(sink, mode="w"), schema(), compression="zstd") as writer:
-        for low in range(0, len(rows), ROWS):
-            part = rows[low : low + ROWS]
-            hosts = arrow.DictionaryArray.from_arrays(arrow.array(np.zeros(len(part), np.int32)), host)
-            starts = arrow.array(np.full(len(part), header.clock.realtime_ns, np.int64))
-            writer.write_batch(arrow.record_batch([hosts, starts, *calls.columns(part)], schema=schema()))
-            yield from sink.take()
+        for source in sources:
+            calls = CallBatches(source) if calls is None else calls.of(source)
+            header = source.trace.header
+            host = words([str(header.host.get("hostname", ""))])
+            for low in range(0, len(rows := source.rows), ROWS):
+                part = rows[low : low + ROWS]
+                hosts = arrow.DictionaryArray.from_arrays(arrow.array(np.zeros(len(part), np.int32)), host)
+                starts = arrow.array(np.full(len(part), header.clock.realtime_ns, np.int64))
+                writer.write_batch(arrow.record_batch([hosts, starts, *calls.columns(part)], schema=schema()))
+                yield from sink.take()
     yield from sink.take()
 
 

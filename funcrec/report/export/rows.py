@@ -30,21 +30,37 @@ Rows = NDArray[np.int64]
 Values = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
-def write_calls(output: Output, selection: Selection, form: Format, names: Names = Names.FULL) -> None:
-    """Write the calls of a selection in start order.
+def write_calls(
+    output: Output, pieces: Iterable[Selection], form: Format, names: Names = Names.FULL, top: int | None = None
+) -> None:
+    """Write the calls of selections, one after the other, each in start order.
+
+    Args:
+        output: where to.
+        pieces: of one trace; `[selection]` for a whole one.
+        form: of the file.
+        names: how functions are called.
+        top: at most so many calls.
 
     Raises:
         TraceError: values cannot be read.
     """
-    writer = CallRows(selection, names)
     if form == Format.CSV:
         output.write(csv_text(KEYS, ()))
-    lines = writer.csv_lines if form == Format.CSV else writer.json_lines
     separator, before, end = (",\n", "[\n", "\n]\n") if form == Format.JSON else ("\n", "", "\n")
-    for rows in _chunks(selection.rows):
-        output.write(before + separator.join(lines(rows)))
-        before = separator
-    if len(selection):
+    writer: CallRows | None = None
+    written = 0
+    for piece in pieces:
+        selection = piece if top is None else piece.first(top - written)
+        writer = CallRows(selection, names) if writer is None else writer.of(selection)
+        for rows in _chunks(selection.rows):
+            lines = writer.csv_lines(rows) if form == Format.CSV else writer.json_lines(rows)
+            output.write(before + separator.join(lines))
+            before = separator
+        written += len(selection)
+        if top is not None and written >= top:
+            break
+    if written:
         output.write(end)
     elif form == Format.JSON:
         output.write("[]\n")
@@ -97,6 +113,11 @@ class CallRows:
         self.functions = function_names(selection.trace, names)
         self.states = [state.label for state in State]
         self.sites = _sites(selection, names)
+
+    def of(self, selection: Selection) -> "CallRows":
+        """Go on with another part of the same trace."""
+        self.selection = selection
+        return self
 
     def dicts(self, rows: Rows) -> Iterator[dict[str, Any]]:
         """Yield each row as a dict with the keys of the contract."""
@@ -158,8 +179,8 @@ class CallRows:
         calls = self.selection.calls
         start_ns, end_ns = calls.start_ns[rows], calls.end_ns[rows]
         columns = (
-            rows.tolist(),
-            _or_null(self.selection.parents[rows], null),
+            self.selection.numbers(rows).tolist(),
+            _or_null(self.selection.numbers(self.selection.parents[rows]), null),
             calls.pid[rows].tolist(),
             calls.goid[rows].tolist(),
             calls.tid[rows].tolist(),

@@ -11,6 +11,7 @@ from funcrec.report.request import Format, Names
 
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
+    from funcrec.report.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,7 @@ class ExportRequest:
 
 
 @without_collection()
-def export(
-    selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
-) -> list[str]:
+def export(streams: Sequence["Stream"], titles: Sequence[str], request: ExportRequest, file: BinaryIO) -> list[str]:
     """Write one trace, or for html and folded one or two.
 
     Returns:
@@ -46,20 +45,31 @@ def export(
         TraceError: values cannot be read.
         HostError: a library of this format is missing.
     """
-    selections, notes = _drawable(selections, request.format)
+    if request.format in (ExportFormat.CSV, ExportFormat.JSONL):
+        _rows(streams[0], request, file)
+        return []
+    if request.format == ExportFormat.PARQUET:
+        _write(_parquet(streams[0], request), file)
+        return []
+    selections, notes = _drawable([stream.whole() for stream in streams], request.format)
     if request.format == ExportFormat.HTML:
         return [*notes, *_html(selections, titles, request, file)]
-    if request.format == ExportFormat.FOLDED and len(selections) == 2:
-        for piece in _folded_pair(selections, request):
-            file.write(piece)
-        return notes
-    (selection,) = selections
-    if request.format in (ExportFormat.CSV, ExportFormat.JSONL):
-        _rows(selection, request, file)
-    else:
-        for piece in _pieces(selection, request):
-            file.write(piece)
+    pair = request.format == ExportFormat.FOLDED and len(selections) == 2
+    _write(_folded_pair(selections, request) if pair else _pieces(selections[0], request), file)
     return notes
+
+
+def _write(pieces: Iterable[bytes], file: BinaryIO) -> None:
+    for piece in pieces:
+        file.write(piece)
+
+
+def _parquet(stream: "Stream", request: ExportRequest) -> Iterable[bytes]:
+    """Return the pieces of a Parquet file."""
+    from funcrec.report.export import parquet
+    from funcrec.report.export.source import Source
+
+    return parquet.encode(Source.of(selection, request.names) for selection in stream)
 
 
 def _drawable(selections: Sequence["Selection"], format_: ExportFormat) -> tuple[list["Selection"], list[str]]:
@@ -67,8 +77,6 @@ def _drawable(selections: Sequence["Selection"], format_: ExportFormat) -> tuple
 
     Formats that write a whole stack for each of its frames grow by the square of the depth.
     """
-    if format_ in (ExportFormat.CSV, ExportFormat.JSONL, ExportFormat.PARQUET):
-        return list(selections), []
     whole = format_ in (ExportFormat.PPROF, ExportFormat.FOLDED, ExportFormat.HTML)
     limit = MAX_STACK if whole else MAX_DEPTH
     kept = [selection.above(limit) for selection in selections]
@@ -80,14 +88,12 @@ def _pieces(selection: "Selection", request: ExportRequest) -> Iterable[bytes]:
     from funcrec.report.export.source import Source
     from funcrec.report.export.timeline import build
 
-    source = Source.of(selection, request.names)
+    timeline = build(Source.of(selection, request.names))
     encoder = import_module(f"funcrec.report.export.{request.format}")
-    if request.format == ExportFormat.PARQUET:
-        pieces: Iterable[bytes] = encoder.encode(source)
-    elif request.format in (ExportFormat.PPROF, ExportFormat.FOLDED):
-        pieces = encoder.encode(build(source), by_goroutine=request.by_goroutine)
+    if request.format in (ExportFormat.PPROF, ExportFormat.FOLDED):
+        pieces: Iterable[bytes] = encoder.encode(timeline, by_goroutine=request.by_goroutine)
     else:
-        pieces = encoder.encode(build(source))
+        pieces = encoder.encode(timeline)
     return pieces
 
 
@@ -100,12 +106,12 @@ def _folded_pair(selections: Sequence["Selection"], request: ExportRequest) -> I
     return folded.encode_pair(base, new, by_goroutine=request.by_goroutine)
 
 
-def _rows(selection: "Selection", request: ExportRequest, file: BinaryIO) -> None:
+def _rows(stream: "Stream", request: ExportRequest, file: BinaryIO) -> None:
     from funcrec.report.export.rows import write_calls
     from funcrec.report.text import Output
 
     with Output(stream=file) as output:
-        write_calls(output, selection, Format(request.format), request.names)
+        write_calls(output, stream, Format(request.format), request.names)
 
 
 def _html(

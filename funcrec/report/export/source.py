@@ -37,6 +37,7 @@ class Source:
         values: rows of `calls` -> their values as text; None when the trace holds none.
         names: how functions are called.
         cells: as `values`, with what values have in common said once.
+        ids, since: as in `Selection`, when `calls` are a part of the trace only.
     """
 
     trace: "Trace"
@@ -45,6 +46,8 @@ class Source:
     values: Callable[[NDArray[np.int64]], Values] | None = None
     names: Names = Names.FULL
     cells: "Callable[[NDArray[np.int64]], Sides] | None" = None
+    ids: NDArray[np.int64] | None = None
+    since: int = 0
 
     @classmethod
     def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
@@ -53,9 +56,18 @@ class Source:
 
         trace, calls = selection.trace, selection.calls
         if not has_values(trace):
-            return cls(trace, calls, selection.mask, None, names)
+            return cls(trace, calls, selection.mask, None, names, None, selection.ids, selection.since)
         values, cells = partial(value_texts, trace, calls), partial(value_cells, trace, calls)
-        return cls(trace, calls, selection.mask, values, names, cells)
+        return cls(trace, calls, selection.mask, values, names, cells, selection.ids, selection.since)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the calls to export that belong to this part."""
+        return self.since + np.flatnonzero(self.mask[self.since :])
+
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers in the whole trace of some rows; -1 stays -1."""
+        return rows if self.ids is None else np.where(rows >= 0, self.ids[rows], -1)
 
     @property
     def lost_events(self) -> int:

@@ -14,7 +14,7 @@ import pyarrow.parquet  # noqa: E402
 
 def read(source, tmp_path):
     path = tmp_path / "calls.parquet"
-    path.write_bytes(b"".join(parquet.encode(source)))
+    path.write_bytes(b"".join(parquet.encode([source])))
     return pyarrow.parquet.read_table(path)
 
 
@@ -64,7 +64,7 @@ def test_duckdb_and_pyarrow_read_a_dataset_of_several_hosts(tmp_path):
     for seed, host in ((1, "a"), (2, "b/../c")):
         source = make(200, 2, seed)
         source.trace.header.host["hostname"] = host
-        (folder / parquet.part_name(source.trace)).write_bytes(b"".join(parquet.encode(source)))
+        (folder / parquet.part_name(source.trace)).write_bytes(b"".join(parquet.encode([source])))
         total += len(source.calls)
     assert len(list(folder.iterdir())) == 2
     assert pyarrow.parquet.read_table(folder).num_rows == total

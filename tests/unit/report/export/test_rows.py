@@ -29,7 +29,7 @@ def some() -> Trace:
 
 def written(form: Format, **filters: Any) -> str:
     stream = io.BytesIO()
-    write_calls(Output(stream=stream), select(some(), FilterRequest(**filters)), form)
+    write_calls(Output(stream=stream), [select(some(), FilterRequest(**filters))], form)
     return stream.getvalue().decode()
 
 

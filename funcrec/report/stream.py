@@ -1,0 +1,90 @@
+"""The calls that pass the filters, in pieces: what is written call by call needs no more memory for a larger trace."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
+from funcrec.report.conditions import BUILT_IN
+from funcrec.report.filters import Known, Selection, mask_of, select
+from funcrec.report.request import FilterRequest, Overhead
+from funcrec.report.windows import SIZE, Foresight, Passage, look_ahead
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+
+class Stream:
+    """Selections that follow one another; together they are what `select` gives.
+
+    Making one applies the filters to the first window, so that what is wrong with them is told at once.
+
+    Args:
+        trace: the recording.
+        request: the filters. Those that ask what calls called (`caller_filter`, `overhead`), and conditions on recorded
+            values, need all calls at once.
+        size: events of a window, about.
+
+    Attributes:
+        calls: calls of the trace, and `shown`, those that pass; counted as they go by.
+
+    Raises:
+        UsageError: a filter does not parse or names nothing in the trace.
+        TraceError: the trace cannot be read.
+    """
+
+    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE) -> None:
+        self.trace, self.request = trace, request
+        self.calls = self.shown = 0
+        self._size = size
+        first = next(self._made())
+        self._only = first if self.foresight is None else None
+
+    @cached_property
+    def foresight(self) -> Foresight | None:
+        """What is known of all windows; None when there is only one."""
+        return None if needs_everything(self.request) else look_ahead(self.trace, self._size)
+
+    def whole(self) -> Selection:
+        """Return all calls at once."""
+        selection = self._only or select(self.trace, self.request)
+        self.calls, self.shown = len(selection.calls), len(selection)
+        return selection
+
+    def __iter__(self) -> Iterator[Selection]:
+        self.calls = self.shown = 0
+        for selection in self.again():
+            self.calls += len(selection.calls) - selection.since
+            self.shown += len(selection)
+            yield selection
+
+    def again(self) -> Iterator[Selection]:
+        """Yield the selections, counting nothing."""
+        if self._only is not None:
+            yield self._only
+        else:
+            yield from self._made()
+
+    def _made(self) -> Iterator[Selection]:
+        if self.foresight is None:
+            yield select(self.trace, self.request)
+            return
+        known = Known(self.foresight.pids, self.foresight.goids)
+        for window in Passage(self.trace, self._size, self.foresight).windows():
+            mask = mask_of(self.trace, window.calls, self.request, known)
+            yield Selection(self.trace, window.calls, mask, self.request, window.ids, window.first)
+
+
+def needs_everything(request: FilterRequest) -> bool:
+    """Whether a filter asks more of a call than how it began, how it ended and who called it."""
+    whole = bool(request.caller_filter) or request.overhead == Overhead.SUBTRACT
+    return whole or any(not _names(parse(condition)) <= BUILT_IN.keys() for condition in request.where)
+
+
+def _names(node: Node) -> set[str]:
+    """Names in an expression, as they are written."""
+    if isinstance(node, Name | Size):
+        return {str(node)}
+    if isinstance(node, Unary):
+        return _names(node.operand) | ({str(node)} if node.operator == "*" else set())
+    return _names(node.left) | _names(node.right) if isinstance(node, Binary) else set()

@@ -1,0 +1,369 @@
+"""The calls of a trace, a stretch of time after the other: memory does not grow with the trace.
+
+A window holds all events between two times, however the blocks of the file overlap. It is paired by the same code as a
+whole trace, behind the entries of the frames that are open when it begins. How those that outlive a window end, only
+later windows say, while an export writes a call where it begins: so a first passage looks ahead and keeps the ends of
+calls that outlive a window, of these alone; a second one makes the calls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.report.calls import Calls, State
+from funcrec.report.letgo import NEVER
+from funcrec.report.pairing import (
+    Ends,
+    Frames,
+    by_start,
+    call_columns,
+    find_frames,
+    make_table,
+    mind_unseen_ends,
+    self_times,
+)
+from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, join_runs, read_blocks, site_roles
+from funcrec.trace.records import EventColumns, SiteRole
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
+
+SIZE = 1 << 19  # events of a window, about
+_COLUMNS = tuple(EventColumns.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The calls that began in a stretch of time, and their callers.
+
+    Attributes:
+        calls: first those that began before and were still open, then those that began here, both by start.
+        ids: i64, number in the whole trace of each of `calls`.
+        first: row of the first call that began here.
+        begin_ns, end_ns: what happened from the one to just before the other is in this window.
+    """
+
+    calls: Calls
+    ids: Index
+    first: int
+    begin_ns: int
+    end_ns: int
+
+    @classmethod
+    def whole(cls, calls: Calls) -> "Window":
+        """All calls of a trace as one window."""
+        return cls(calls, np.arange(len(calls)), 0, 0, NEVER)
+
+
+def windows(trace: "Trace", size: int = SIZE) -> Iterator[Window]:
+    """Yield all calls of a trace, window by window; every call as `trace.table()` has it.
+
+    A trace in which calls of system stacks hang on calls of goroutines, or in which a fault takes back what an earlier
+    window told, is one window; so is a small one.
+
+    Args:
+        trace: the recording.
+        size: events of a window, about.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    foresight = look_ahead(trace, size)
+    if foresight is None:
+        yield Window.whole(trace.table())
+    else:
+        yield from Passage(trace, size, foresight).windows()
+
+
+def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
+    """Return how the calls end that outlive a window; None when the trace is to be one window.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    if sum(block.n for block in trace.reader.blocks) <= size:
+        return None
+    passage = Passage(trace, size)
+    if not passage.run():
+        return None
+    if not trace.lost and not any(note.functions for note in trace.notes):
+        return passage.foresight()
+    # Whose callees calls are depends on how their callers ended: time in callees is known after another passage.
+    passage = Passage(trace, size, passage.foresight())
+    passage.run()
+    return passage.foresight()
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """How k calls ended that outlived a window.
+
+    Attributes:
+        entry_event: i64[k], ascending: which calls.
+        ends: what ended them. state: u8[k], as the events alone say.
+        callees_ns: i64[k], time in direct callees.
+        pids, goids: that occur in the trace, ascending.
+    """
+
+    entry_event: Index
+    ends: Ends
+    state: NDArray[np.uint8]
+    callees_ns: Index
+    pids: NDArray[np.uint32]
+    goids: NDArray[np.uint64]
+
+    def place(self, entry_event: Index) -> Index:
+        """Return where calls stand here; they must be known."""
+        return np.searchsorted(self.entry_event, entry_event)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """k frames that are open between two windows, by id.
+
+    Attributes:
+        entries: their entry events. number: i64, of these. image: i64, program of the process. ids: i64.
+        callees_ns: i64, time in direct callees so far.
+    """
+
+    entries: EventColumns
+    number: Index
+    image: Index
+    ids: Index
+    callees_ns: Index
+
+    @classmethod
+    def none(cls) -> "_Carried":
+        entries = EventColumns(**{name: np.empty(0, _dtype(name)) for name in _COLUMNS})
+        none = np.empty(0, np.int64)
+        return cls(entries, none, none, none, none)
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+
+def _dtype(name: str) -> type:
+    return {"time_ns": np.int64, "goid": np.uint64, "stack": np.uint64}.get(name, np.uint32)
+
+
+Part = tuple[EventColumns, Index]  # events and their numbers
+
+
+def stretches(trace: "Trace", size: int) -> Iterator[tuple[list[Part], int]]:
+    """Yield the events of each window, and the time before which they all are; at the end NEVER.
+
+    Raises:
+        TraceError: a block cannot be read.
+    """
+    begins = np.array([block.t_min for block in trace.reader.blocks], dtype=np.int64)
+    # Before this time nothing comes any more, once a block has been read.
+    horizon = np.append(np.minimum.accumulate(begins[::-1])[::-1][1:], NEVER)
+    held: list[Part] = []
+    first = n = 0
+    for at, events in enumerate(read_blocks(trace)):
+        held.append((events, np.arange(first, first + len(events))))
+        first, n = first + len(events), n + len(events)
+        if n >= size and at < len(begins) - 1:
+            ready, held = _split(held, int(horizon[at]))
+            n = sum(len(number) for _, number in held)
+            yield ready, int(horizon[at])
+    yield held, NEVER
+
+
+def _split(parts: list[Part], time_ns: int) -> tuple[list[Part], list[Part]]:
+    """What is before a time, and what is not."""
+    sides: tuple[list[Part], list[Part]] = ([], [])
+    for events, number in parts:
+        early = events.time_ns < time_ns
+        if early.all():
+            sides[0].append((events, number))
+            continue
+        for side, mask in zip(sides, (early, ~early), strict=True):
+            side.append((_some(events, np.flatnonzero(mask)), number[mask]))
+    return sides
+
+
+def _some(events: EventColumns, at: Index) -> EventColumns:
+    return EventColumns(**{name: getattr(events, name)[at] for name in _COLUMNS})
+
+
+class Passage:
+    """One way through a trace, from the first window to the last.
+
+    Args:
+        trace: the recording.
+        size: events of a window, about.
+        foresight: what an earlier passage learnt; without it no calls can be made.
+    """
+
+    def __init__(self, trace: "Trace", size: int, foresight: Foresight | None = None) -> None:
+        self._trace, self._size, self._known = trace, size, foresight
+        roles = site_roles(trace.sites)
+        self._state_sites = roles >= SiteRole.RECOVERY
+        self._starts, self._faults = (np.flatnonzero(roles == role) for role in (SiteRole.START, SiteRole.FAULT))
+        self._images: dict[int, int] = {}  # programs that began in each process before this window
+        self._carried = _Carried.none()
+        self._learnt: list[tuple[NDArray[Any], ...]] = []
+        self._stacks: list[tuple[NDArray[np.uint32], NDArray[np.uint64]]] = []
+
+    def run(self) -> bool:
+        """Go through to the end; False, at once, when windows do not suffice."""
+        for number, (parts, until) in enumerate(stretches(self._trace, self._size)):
+            streams = self._streams(parts)
+            if streams.stacks.system.any() or (number and self._takes_back(streams)):
+                return False
+            part = self._pair(streams, last=until == NEVER)
+            self._carry(part, np.flatnonzero(~part.over), None)
+            del streams, part  # the next window takes as much
+        return True
+
+    def windows(self) -> Iterator[Window]:
+        """Yield the calls of each window."""
+        begin_ns, born = 0, 0
+        for parts, until in stretches(self._trace, self._size):
+            first = len(self._carried)
+            part = self._pair(self._streams(parts), last=until == NEVER)
+            order = by_start(part.streams.time_ns[part.frames.entry])
+            ids = np.concatenate((self._carried.ids, born + np.arange(len(order) - first)))
+            born += len(order) - first
+            still = np.flatnonzero(~part.over[order])
+            self._carry(part, order[still], ids[still])
+            window = Window(self._table(part, order), ids, first, begin_ns, until)
+            del part, order, ids, still  # the next window takes as much
+            yield window
+            del window
+            begin_ns = until
+
+    def foresight(self) -> Foresight:
+        """Return what was learnt on the way; to be asked at its end."""
+        event, over_ns, exit_event, state, callees_ns = (
+            np.concatenate(each) for each in zip(*self._learnt, strict=True)
+        )
+        order = np.argsort(event)
+        pids, goids = (np.unique(np.concatenate(each)) for each in zip(*self._stacks, strict=True))
+        ends = Ends(over_ns[order], exit_event[order])
+        return Foresight(event[order], ends, state[order], callees_ns[order], pids, goids)
+
+    def _streams(self, parts: list[Part]) -> Streams:
+        """Order the events of a window, behind the entries of the frames that are open when it begins."""
+        carried, sites = self._carried, self._trace.sites
+        columns = FileColumns(len(carried) + sum(len(number) for _, number in parts))
+        pieces = [columns.take(carried.entries, self._state_sites, apart=True)]
+        pieces += [columns.take(events, self._state_sites) for events, _ in parts]
+        runs = join_runs(pieces, columns, sites)
+        if len(self._starts):
+            runs = self._with_images(runs, columns)
+        number = np.concatenate((carried.number, *(number for _, number in parts)))
+        parts.clear()  # the columns have all of it; the reader of blocks keeps what comes later
+        return arrange(columns, runs, number)
+
+    def _with_images(self, runs: Runs, columns: FileColumns) -> Runs:
+        """Count programs from the begin of the trace on, not of the window."""
+        image = runs.image + np.array([self._images.get(pid, 0) for pid in runs.pid.tolist()], dtype=np.int64)
+        image[: len(self._carried)] = self._carried.image
+        starts = np.flatnonzero(np.isin(columns.site, self._starts))
+        for pid in runs.pid[np.searchsorted(runs.first, starts, side="right") - 1].tolist():
+            self._images[pid] = self._images.get(pid, 0) + 1
+        return replace(runs, image=image)
+
+    def _takes_back(self, streams: Streams) -> bool:
+        """Whether a fault is the first event of a stack in this window: exits in earlier ones may not have happened."""
+        if len(self._faults) == 0:
+            return False
+        at = np.flatnonzero(np.isin(streams.site, self._faults))
+        return bool((np.isin(at, streams.stacks.start) | (streams.event[at - 1] < len(self._carried))).any())
+
+    def _pair(self, streams: Streams, *, last: bool) -> "_Part":
+        """Pair a window, learn how carried frames ended, and use what is known of those that outlive it."""
+        trace, carried = self._trace, self._carried
+        frames = find_frames(streams, trace)
+        ends, over = Ends.of(streams, frames), frames.is_over(streams)
+        local = streams.event[frames.entry]
+        old = local < len(carried)
+        outlives = old if last else old | ~over
+        number = streams.numbers(local)
+        used = np.unique(frames.stack)
+        self._stacks.append((np.unique(streams.stacks.pid[used]), np.unique(streams.stacks.number[used])))
+        done = np.flatnonzero(old & over) if not last else np.flatnonzero(old)
+        learnt = (number[done], ends.over_ns[done], ends.exit_event[done], frames.state[done])
+        at = np.flatnonzero(outlives)
+        if self._known is not None:
+            place = self._known.place(number[at])
+            ends.over_ns[at] = self._known.ends.over_ns[place]
+            ends.exit_event[at] = self._known.ends.exit_event[place]
+            frames.state[at] = self._known.state[place]
+            mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+        callees_ns = np.zeros(len(number), dtype=np.int64)
+        callees_ns[old] = carried.callees_ns[local[old]]
+        _add_callees(callees_ns, streams.time_ns[frames.entry], frames, ends.over_ns, over, outlives)
+        self._learnt.append((*learnt, callees_ns[done]))
+        return _Part(streams, frames, ends, over, at, number, callees_ns)
+
+    def _carry(self, part: "_Part", rows: Index, ids: Index | None) -> None:
+        """Keep the frames that are open when a window ends."""
+        streams, frames = part.streams, part.frames
+        entry, stack = frames.entry[rows], frames.stack[rows]
+        local = streams.event[entry]
+        entries = EventColumns(
+            time_ns=streams.time_ns[entry],
+            pid=streams.stacks.pid[stack],
+            goid=streams.stacks.number[stack],
+            stack=np.zeros(len(rows), np.uint64),
+            tid=streams.tid[local],
+            site=streams.site[entry],
+            depth=streams.depth[entry],
+            caller=streams.caller[local],
+        )
+        image = streams.stacks.image[stack]
+        ids = rows if ids is None else ids
+        self._carried = _Carried(entries, part.number[rows], image, ids, part.callees_ns[rows])
+
+    def _table(self, part: "_Part", order: Index) -> Calls:
+        streams, at, known = part.streams, part.outlives, self._known
+        columns = call_columns(streams, part.frames, part.ends)
+        start_ns, end_ns = columns["start_ns"], columns["end_ns"]
+        own = self_times(start_ns, end_ns, columns["parent"])
+        if known is not None:
+            whole = end_ns[at] - start_ns[at] - known.callees_ns[known.place(part.number[at])]
+            own[at] = np.where(end_ns[at] < 0, -1, np.maximum(whole, 0))
+        columns["self_ns"] = own
+        return make_table(columns, order, streams.stacks, streams.runs, streams.tid, streams.caller, streams.number)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The m frames of a window, in the order of the stream.
+
+    Attributes:
+        over: bool[m], it ended in this window or before. outlives: rows of those that began before or end later.
+        number: i64[m], entry events. callees_ns: i64[m], of frames that outlive a window, time in callees so far.
+    """
+
+    streams: Streams
+    frames: Frames
+    ends: Ends
+    over: NDArray[np.bool_]
+    outlives: Index
+    number: Index
+    callees_ns: Index
+
+
+def _add_callees(
+    callees_ns: Index,
+    start_ns: Index,
+    frames: Frames,
+    over_ns: Index,
+    over: NDArray[np.bool_],
+    outlives: NDArray[np.bool_],
+) -> None:
+    """Add the time of the calls that ended in this window to callers that outlive one."""
+    parent = frames.parent
+    child = np.flatnonzero(over & (parent >= 0) & (frames.state <= State.GOEXIT))
+    child = child[outlives[parent[child]]]
+    above = parent[child]
+    # Callers whose end nobody saw have no time of their own anyhow.
+    inside = np.minimum(over_ns[child], over_ns[above]) - np.maximum(start_ns[child], start_ns[above])
+    np.add.at(callees_ns, above, np.maximum(inside, 0))

@@ -1,0 +1,85 @@
+"""What is written window by window is what is written of the whole trace, under any filters."""
+
+import io
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from funcrec.errors import UsageError
+from funcrec.report.export.formats import ExportFormat
+from funcrec.report.export.run import ExportRequest, export
+from funcrec.report.recording import Trace
+from funcrec.report.request import filter_request
+from funcrec.report.stream import Stream
+from funcrec.trace.records import CallSite
+from tests.calltrees import make_trace, random_tree_events
+
+WHOLE = 1 << 40
+PLACES = [CallSite(0x5000 + at, name, 16 * at, "/src/main.go", at + 7) for at, name in enumerate(("main.a", "main.b"))]
+FORMATS = (ExportFormat.JSONL, ExportFormat.CSV, ExportFormat.PARQUET)
+FILTERS: dict[str, list[Any]] = {
+    "min_ns": [1, 40],
+    "max_ns": [60],
+    "goroutines": ["1", "2-3"],
+    "depth": [2],
+    "time_range": ["20%~70%"],
+    "filter": ["main.b"],
+    "notrace": ["main.c"],
+    "hide": ["main.a"],
+    "caller_filter": ["main.b"],
+    "where": ["dur > 20ns and depth < 3", 'func != "main.c" or self > 1ns'],
+}
+requests = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in FILTERS.items()})
+
+
+def tree_trace(seed: int, calls: int, drop: float) -> Trace:
+    rng = random.Random(seed)
+    events = [event for event in random_tree_events(rng, calls) if rng.random() >= drop]
+    return make_trace([events[low : low + 20] for low in range(0, len(events), 20)], call_sites=PLACES)
+
+
+def written(trace: Trace, filters: dict[str, Any], size: int, request: ExportRequest) -> tuple[Any, ...]:
+    """The bytes, how many calls there were, and what was said; or the error."""
+    file = io.BytesIO()
+    try:
+        stream = Stream(trace, filter_request(**filters), size)
+    except UsageError as error:
+        return (str(error),)
+    notes = export([stream], ["x"], request, file)
+    return content(request.format, file), stream.shown, stream.calls, notes
+
+
+def content(form: ExportFormat, file: io.BytesIO) -> Any:
+    """What a reader sees: parts of a trace are row groups of their own."""
+    if form != ExportFormat.PARQUET:
+        return file.getvalue()
+    return pytest.importorskip("pyarrow.parquet").read_table(file).to_pylist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.integers(20, 200),
+    st.sampled_from([0.0, 0.0, 0.1]),
+    requests,
+    st.integers(20, 90),
+    st.sampled_from(FORMATS),
+)
+def test_windows_write_what_the_whole_trace_does(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int, form: ExportFormat
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    request = ExportRequest(form)
+    whole, parts = (written(trace, filters, each, request) for each in (WHOLE, size))
+    assert parts == whole
+
+
+@pytest.mark.parametrize("filters", [{"goroutines": "99"}, {"pids": 77}, {"filter": "no.such"}, {"where": "dur >"}])
+def test_a_filter_that_names_nothing_fails_before_anything_is_written(filters: dict[str, Any]) -> None:
+    trace = tree_trace(1, 150, 0.0)
+    assert written(trace, filters, 40, ExportRequest(ExportFormat.JSONL)) == written(
+        trace, filters, WHOLE, ExportRequest(ExportFormat.JSONL)
+    )
