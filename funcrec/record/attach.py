@@ -25,8 +25,11 @@ class Way(StrEnum):
 class Link(Protocol):
     """Something that keeps sites armed."""
 
+    def disarm(self) -> None:
+        """Close the descriptors that keep them so; safe to call twice."""
+
     def close(self) -> None:
-        """Disarm them."""
+        """The same, and give back what else there is."""
 
 
 class Attacher(Protocol):

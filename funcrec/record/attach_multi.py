@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record import shelter
 from funcrec.record.descriptors import Descriptor, hold_all
 from funcrec.record.syscall import LINK_CREATE, bpf
 
@@ -65,7 +66,7 @@ class MultiAttacher:
             count=len(offset_array),
             pid=pid,
         )
-        link, code = bpf(LINK_CREATE, attr)
+        link, code = shelter.made(lambda: bpf(LINK_CREATE, attr))
         if code:
             raise _explain(code, path, len(offset_array), pid)
         return link

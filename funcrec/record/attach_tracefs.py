@@ -10,9 +10,11 @@ import errno
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record import shelter
 from funcrec.record.descriptors import Descriptor
 from funcrec.record.perf_event import TRACEPOINT, explain, link_to, open_event
 from funcrec.record.places import Places
@@ -109,7 +111,7 @@ class TracefsAttacher:
         held: list[int] = []
         try:
             for pid in pids:
-                event, code = open_event(TRACEPOINT, pid, config=number)
+                event, code = shelter.made(partial(open_event, TRACEPOINT, pid, config=number))
                 if code:
                     raise explain(code, "open an event of its own", pid)
                 held.append(event)
@@ -133,9 +135,13 @@ class _Event:
         self._link = link
         self._offsets = offsets
 
-    def close(self) -> None:
-        """Disarm it, then remove the definition."""
+    def disarm(self) -> None:
+        """See `Link.disarm`."""
         self.held.close()
+
+    def close(self) -> None:
+        """Disarm it, then remove the definition, which the kernel does for one that nobody holds."""
+        self.disarm()
         _remove(self._definitions, self._name)
         self._places.leave(self._link, self._offsets)
 

@@ -16,6 +16,10 @@ class Descriptor:
     def __init__(self, *numbers: int) -> None:
         self._numbers = list(numbers)
 
+    def disarm(self) -> None:
+        """See `Link.disarm`: there is nothing else."""
+        self.close()
+
     def close(self) -> None:
         """Close them; safe to call twice."""
         while self._numbers:

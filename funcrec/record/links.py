@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from funcrec.record import shelter
 from funcrec.record.attach import Attacher, Link, of_generation
 from funcrec.record.rings import Rows
 
@@ -116,5 +117,8 @@ class Links:
 
 
 def _close(links: list[Link]) -> None:
+    if not links:
+        return
+    shelter.given_up(link.disarm for link in links)
     while links:
         links.pop().close()

@@ -53,6 +53,30 @@ def test_ctrl_c_twice_ends_the_recording_and_not_the_program(start_recording: St
     assert "funcrec report" in trace.stderr
 
 
+@pytest.mark.parametrize("ending", [False, True], ids=["arming", "disarming"])
+def test_killed_while_probes_come_and_go(
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path, ending: bool
+) -> None:
+    """The kernel does not take back what a task does that is being killed."""
+    program = start_program(hot, "20", "2", "forever")
+    assert program.read_line() == "ready"
+    program.proceed()
+    for number in range(2):
+        recording = start_recording(hot, ["*"], options=["--max-overhead", "off"], name=f"{number}.zst")
+        while not probes(program.pid, hot):
+            assert recording.process.poll() is None
+        if ending:
+            recording.wait_armed()
+            armed = len(probes(program.pid, hot))
+            recording.interrupt()
+            while len(probes(program.pid, hot)) == armed:
+                assert recording.process.poll() is None
+        recording.interrupt(signal.SIGKILL)
+        recording.process.communicate()
+        wait_until(lambda: not probes(program.pid, hot), "the probes are gone")
+    program.process.kill()
+
+
 def test_a_launched_program_outlives_its_recorder(start_recording: Starter, hot: Path) -> None:
     recording = start_recording(hot, ["main.outer"], launch_args=["1", "1", "wait"], stdin=subprocess.PIPE)
     assert recording.process.stdout is not None

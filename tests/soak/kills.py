@@ -24,6 +24,7 @@ from tests.toolchain import PROGRAMS, go_build
 
 MARK = "FUNCREC_SOAK"
 POLITE = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_MOMENTS, _WEIGHTS = ("start", "arming", "running", "ending"), (2, 2, 5, 1)
 _LONGEST_RUN_S = 4.0
 _PROMISE_S = 1.0
 # The recorder may not get the CPU on a busy machine; what is beyond this is no matter of scheduling.
@@ -67,6 +68,8 @@ def run(count: int, seed: int) -> Findings:
                     _one(rng, binary, target, Path(folder), findings)
                 except AssertionError as error:
                     raise AssertionError(f"kill {number} of seed {seed}: {error}") from error
+                if number % 50 == 49:
+                    print(f"{number + 1} of {count}: {findings}", flush=True)
         finally:
             target.kill()
             target.communicate()
@@ -75,12 +78,14 @@ def run(count: int, seed: int) -> Findings:
 
 def _one(rng: random.Random, binary: Path, target: "subprocess.Popen[str]", folder: Path, findings: Findings) -> None:
     path = folder / "trace.zst"
-    # Each way of having the kernel list processes, gates and links.
+    # Each way of having the kernel list processes, gates and links, and few or many sites.
     scope = rng.choice([[], ["-p", str(target.pid)]])
     roots = rng.choice([[], ["main.outer"]])
+    pattern = rng.choice(["main.*", "*"])
+    moment = rng.choices(_MOMENTS, _WEIGHTS)[0]
     mark = f"{os.getpid()}-{rng.random()}"
     recorder = subprocess.Popen(
-        [FUNCREC, "record", "-u", "main.*", *scope, "--max-overhead", "off", "-o", path, binary, *roots],
+        [FUNCREC, "record", "-u", pattern, *scope, "--max-overhead", "off", "-o", path, binary, *roots],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -88,9 +93,13 @@ def _one(rng: random.Random, binary: Path, target: "subprocess.Popen[str]", fold
         env=os.environ | {MARK: mark},
     )
     assert recorder.stderr is not None
-    if rng.random() < 0.8:  # else at any moment of the start
-        wait_until(lambda: bool(probes(target.pid, binary)) or recorder.poll() is not None, "probes are in place")
-    time.sleep(rng.random() ** 2 * _LONGEST_RUN_S)
+    while moment != "start" and not probes(target.pid, binary) and recorder.poll() is None:
+        time.sleep(0.001)
+    if moment != "arming":
+        time.sleep(rng.random() ** 2 * _LONGEST_RUN_S)
+    if moment == "ending":
+        recorder.terminate()
+        time.sleep(rng.random() * 0.05)
     number = rng.choice([signal.SIGKILL, signal.SIGKILL, *sorted(POLITE)])
     killed_ns = time.monotonic_ns()
     recorder.send_signal(number)
