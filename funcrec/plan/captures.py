@@ -34,6 +34,10 @@ class Signatures:
             self.reason = error.cause
             return None
 
+    def forget(self) -> None:
+        """Let go of the debug information; it is read again when asked for."""
+        self.__dict__.pop("types", None)
+
     def of(self, index: int) -> Signature | None:
         """Signature of the function with that number; None when debug information does not describe it."""
         if self.types is None:

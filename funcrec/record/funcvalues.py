@@ -51,7 +51,7 @@ class FunctionValues:
         at = np.minimum(np.searchsorted(entries, linked), len(entries) - 1)
         at = at[(entries[at] == linked) & ~self._known[at]]
         self._known[at] = True
-        return [CodeRecord(int(entries[index]), self._executable.functions.names[index]) for index in at.tolist()]
+        return [CodeRecord(int(entries[index]), self._executable.functions.name(index)) for index in at.tolist()]
 
 
 def _code(words: NDArray[np.uint64], length: NDArray[np.int64], area: NDArray[np.int64]) -> NDArray[np.int64]:

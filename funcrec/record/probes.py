@@ -107,18 +107,23 @@ class Probes:
         )
         self._compiler.submit(generate(request))
 
-    def load(self) -> DrainSources:
-        """Wait for the compiler and map what it made."""
+    def load(self, sites: int = 0) -> DrainSources:
+        """Wait for the compiler and map what it made.
+
+        Args:
+            sites: how many the plan has, and no more pages are mapped; 0: not known, max_sites.
+        """
         self._descriptors = self._compiler.result()
         descriptors = self._descriptors
-        self._let_go = map_array(descriptors["let_go"], self._max_sites, "<u8", writable=True)
+        self._sites = sites or self._max_sites
+        self._let_go = map_array(descriptors["let_go"], self._sites, "<u8", writable=True)
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
         self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
         return DrainSources(
             rings=[Ring(ring, self._ring_bytes, EVENT_ROW) for ring in self._make_rings("event_rings")],
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
             states=map_array(descriptors["ring_states"], self._rings, RING_STATE),
-            site_lost=map_array(descriptors["site_lost"], self._max_sites, "<u8"),
+            site_lost=map_array(descriptors["site_lost"], self._sites, "<u8"),
             values=[ValueRing(ring, self._ring_bytes) for ring in self._make_rings("value_rings")]
             if self._values
             else [],
@@ -245,6 +250,7 @@ class Probes:
                 if site.role in wanted and site.kind != SiteKind.CHAINED and not site.spare
             ]
             self._arm(plan, numbers)
+        self._idle_hits = map_array(self._descriptors["idle_hits"], self._sites, "<u8")  # without the calibration's
         self._control["closed"] = 0
 
     def _arm(self, plan: ProbePlan, numbers: list[int]) -> None:

@@ -1,8 +1,7 @@
 """Drain BPF ring buffers by mmap and numpy: whole spans at once, no call per event.
 
 The wire structs mirror bpf/events.h and bpf/calls.c field by field. Ring layout: Linux kernel/bpf/ringbuf.c (consumer
-page, producer page, data; record header u32 length with flag bits, u32 page offset). The kernel offers the data twice
-in a row, which would spare the look at its end but count every page of it twice in the recorder's resident memory.
+page, producer page, data; record header u32 length with flag bits, u32 page offset).
 """
 
 import mmap
@@ -61,39 +60,45 @@ Rows = NDArray[Any]
 
 
 class RingMemory:
-    """The pages of one ring buffer.
+    """The pages of one ring buffer, of which only those that hold records are mapped, while they are read.
 
     Args:
-        descriptor: of the map; it stays the caller's.
+        descriptor: of the map; it stays the caller's, and open.
         size: bytes of its data area, a power of two.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
         page = mmap.PAGESIZE
-        self._consumer_map = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._data_map = mmap.mmap(descriptor, page + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
-        self._consumer = np.frombuffer(self._consumer_map, dtype="<u8", count=1)
-        self._producer = np.frombuffer(self._data_map, dtype="<u8", count=1)
-        self._data = np.frombuffer(self._data_map, dtype=np.uint8, offset=page)
+        consumer = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
+        producer = mmap.mmap(descriptor, page, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._descriptor = descriptor
+        self._mask = size - 1
+        self._consumer = np.frombuffer(consumer, dtype="<u8", count=1)
+        self._producer = np.frombuffer(producer, dtype="<u8", count=1)
+        self._window = np.empty(0, dtype=np.uint8)
 
     def headers(self, stride: int) -> NDArray[np.uint32]:
         """The words that are now at every `stride` bytes of what is not consumed yet, u32."""
-        start = int(self._consumer[0])
-        at = (np.arange(start, start + self.fill // stride * stride, stride) & len(self._data) - 1) >> 2
-        words: NDArray[np.uint32] = self._data.view("<u4")[at]
-        return words
+        self._window = self._map(self.fill // stride * stride)
+        return self._window.view("<u4")[:: stride >> 2].copy()
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """Copy the oldest `size` bytes, of which all headers were seen to be complete, and give their room back."""
-        start = int(self._consumer[0])
-        at = start & len(self._data) - 1
-        before_end = min(size, len(self._data) - at)
-        copied = np.empty(size, dtype=np.uint8)
-        copied[:before_end] = self._data[at : at + before_end]
-        copied[before_end:] = self._data[: size - before_end]
+        copied = self._window[:size].copy()
+        self._window = self._window[:0].copy()  # the last reference to the pages
         # x86 keeps loads in order and stores after them: the copy is complete before the room is given back.
-        self._consumer[0] = start + size
+        self._consumer[0] += np.uint64(size)
         return copied
+
+    def _map(self, size: int) -> NDArray[np.uint8]:
+        """The oldest `size` bytes, in one piece: the kernel offers the data twice in a row."""
+        if size == 0:
+            return np.empty(0, dtype=np.uint8)
+        start = int(self._consumer[0]) & self._mask
+        lead = start % mmap.PAGESIZE
+        offset = 2 * mmap.PAGESIZE + start - lead
+        pages = mmap.mmap(self._descriptor, lead + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=offset)
+        return np.frombuffer(pages, dtype=np.uint8, offset=lead)
 
     @property
     def fill(self) -> int:

@@ -61,7 +61,7 @@ class TraceSeries:
 
     def snapshot(self, delta: SnapshotDelta) -> None:
         """See `TraceWriter.snapshot`."""
-        for each in fields(SnapshotDelta):
+        for each in fields(SnapshotDelta) if self._files > 1 else ():
             getattr(self._tables, each.name).extend(getattr(delta, each.name))
         self._writer.snapshot(delta)
 

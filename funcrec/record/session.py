@@ -25,6 +25,7 @@ from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
+from funcrec.record.memory import give_back
 from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
@@ -164,7 +165,7 @@ class _Session:
         try:
             plan = self._plan()
             values = self._value_plans(plan)
-            sources = probes.load()
+            sources = probes.load(len(plan.sites))
             costs = probes.calibrate()
             for ring in [*sources.rings, sources.facts]:
                 ring.drain()  # the calibration's own events
@@ -291,6 +292,9 @@ class _Session:
                 loop.see(self._program.pid)
             # Only now: nobody waits for it, and no event is written before the loop runs.
             writer.snapshot(plan_snapshot(plan, values))
+            self._executable.forget()
+            self._signatures.forget()
+            give_back()
             self._shed_privilege(plan)
             drain.shed_privilege()
             reason = loop.run()

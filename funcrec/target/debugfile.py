@@ -8,8 +8,6 @@ import os
 import pwd
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -120,6 +118,9 @@ def _cache() -> Path:
 
 
 def _fetch(url: str, elf: ElfFile, kept: Path) -> bool:
+    import urllib.error  # late: with TLS it takes 8 MB, and few ask a server
+    import urllib.request
+
     descriptor, partial = tempfile.mkstemp(dir=kept.parent, prefix=".debuginfo-")
     try:
         with os.fdopen(descriptor, "wb") as file, urllib.request.urlopen(url, timeout=_timeout()) as answer:

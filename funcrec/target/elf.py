@@ -134,6 +134,10 @@ class ElfFile:
             )
         return self.data[offset : offset + size]
 
+    def forget(self) -> None:
+        """Take the file's pages out of this process; whoever reads one again gets it from the page cache."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
     @cached_property
     def sections(self) -> dict[str, Section]:
         """Sections by name, the first of each; {} when the headers were stripped or lie outside the file."""

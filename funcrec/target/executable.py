@@ -5,7 +5,7 @@ Opening reads headers and function tables; names, lines and the rest are decoded
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -76,7 +76,7 @@ class FunctionTable(Sequence[Function]):
     """All functions in order of address; rows are made when they are asked for.
 
     Attributes:
-        names, symbols: display and raw names.
+        names, symbols: display and raw names; made anew after `forget`.
         addresses, ends: i64 columns.
         wrapper, assembly, foreign: bool columns; foreign: made by another compiler, such as C.
     """
@@ -88,15 +88,37 @@ class FunctionTable(Sequence[Function]):
         self.assembly = table.assembly
         self.foreign = table.foreign
         self.wrapper = table.function_ids == wrapper_id
-        self.symbols = table.names
         # Go 1.19 and older cut the type arguments out of the names in pclntab.
-        cut = [index for index, name in enumerate(self.symbols) if "[...]" in name]
-        if cut:
-            better = elf.symbol_names(table.entries[cut].astype(np.uint64))
-            self.symbols = list(self.symbols)
-            for index in cut:
-                self.symbols[index] = better.get(int(table.entries[index]), self.symbols[index])
-        self.names = [name if name.isascii() and "%" not in name else display_name(name) for name in self.symbols]
+        cut = [index for index, name in enumerate(table.names) if "[...]" in name]
+        better = elf.symbol_names(table.entries[cut].astype(np.uint64)) if cut else {}
+        entries = zip(cut, table.entries[cut].tolist(), strict=True)
+        self._uncut = {index: better[entry] for index, entry in entries if entry in better}
+
+    @cached_property
+    def symbols(self) -> list[str]:  # noqa: D102
+        symbols = list(self._table.names) if self._uncut else self._table.names
+        for index, symbol in self._uncut.items():
+            symbols[index] = symbol
+        return symbols
+
+    @cached_property
+    def names(self) -> list[str]:  # noqa: D102
+        return [_shown(symbol) for symbol in self.symbols]
+
+    def symbol(self, index: int) -> str:
+        """One of `symbols`, which are not made for it."""
+        made = self.__dict__.get("symbols")
+        return made[index] if made is not None else self._uncut.get(index) or self._table.name(index)
+
+    def name(self, index: int) -> str:
+        """One of `names`, which are not made for it."""
+        made = self.__dict__.get("names")
+        return made[index] if made is not None else _shown(self.symbol(index))
+
+    def forget(self) -> None:
+        """Let go of `names` and `symbols`."""
+        self.__dict__.pop("names", None)
+        self.__dict__.pop("symbols", None)
 
     def __len__(self) -> int:
         return self._table.count
@@ -111,8 +133,8 @@ class FunctionTable(Sequence[Function]):
         at = range(len(self))[index]
         return Function(
             index=at,
-            name=self.names[at],
-            symbol=self.symbols[at],
+            name=self.name(at),
+            symbol=self.symbol(at),
             address=int(self.addresses[at]),
             end=int(self.ends[at]),
             function_id=int(self._table.function_ids[at]),
@@ -243,6 +265,17 @@ class Executable:
         """
         return runtime_layout(self.path, self.release, lambda: self.debug_path)
 
+    def forget(self) -> None:
+        """Give back the memory of what can be read from the file again, once the many questions of a plan are answered.
+
+        Nothing changes but the time of the next question about all functions.
+        """
+        for made in ("inlined_only", "_name_positions"):
+            self.__dict__.pop(made, None)
+        self.functions.forget()
+        self._table.forget()
+        self._elf.forget()
+
     def offset_of(self, address: int) -> int | None:
         """File offset of a virtual address, None outside the file's contents."""
         return self._elf.offset_of(address)
@@ -283,10 +316,9 @@ class Executable:
         for call in self._table.inlined_at(index, offset):
             chain.append(Frame(display_name(call.name), *self._table.position(index, offset)))
             offset = call.parent_offset
-        chain.append(Frame(self.functions.names[index], *self._table.position(index, offset)))
+        chain.append(Frame(self.functions.name(index), *self._table.position(index, offset)))
         return chain
 
-    @lru_cache(maxsize=1 << 16)  # noqa: B019  one executable per process, and return addresses repeat
     def describe(self, pc: int) -> tuple[str, int, str, int]:
         """Where a call came from, given its return address.
 
@@ -298,7 +330,7 @@ class Executable:
         if index is None:
             return "", 0, "", 0
         offset = pc - int(self._table.entries[index])
-        return self.functions.names[index], offset, *self._table.position(index, offset - 1)
+        return self.functions.name(index), offset, *self._table.position(index, offset - 1)
 
     def frame_size(self, pc: int) -> int:
         """Bytes between SP at `pc` and SP at the function's entry (pcsp), -1 outside the Go code."""
@@ -341,6 +373,10 @@ class Executable:
     @cached_property
     def _name_positions(self) -> dict[str, int]:
         return {display_name(name): position for position, name in enumerate(self._table.all_names)}
+
+
+def _shown(symbol: str) -> str:
+    return symbol if symbol.isascii() and "%" not in symbol else display_name(symbol)
 
 
 def _wrapper_id(release: tuple[int, int, int]) -> int:

@@ -141,6 +141,17 @@ class PclnTable:
             raise self._damaged()
         return [names[index] for index in self.name_index.tolist()]
 
+    def name(self, index: int) -> str:
+        """Raw name of one function, without those of all others."""
+        offset = int(self._words[self._records[index] + _NAME])
+        return self._text(self._names_at + offset, self._cu_at).decode("utf-8", "surrogateescape")
+
+    def forget(self) -> None:
+        """Let go of the names of all functions and of decoded tables; they are made again when asked for."""
+        for made in ("_name_blob", "name_index", "names", "inlinings"):
+            self.__dict__.pop(made, None)
+        self._pc_table.cache_clear()
+
     def find(self, pc: int) -> int | None:
         """Number of the function that `pc` lies in, None outside the Go text."""
         index = int(np.searchsorted(self.entries, pc, side="right")) - 1
@@ -290,12 +301,14 @@ class PclnTable:
         offset = int.from_bytes(self._data[at : at + 4], "little")
         if offset == _NONE or at + 4 > self._files_at:
             return ""
-        start = self._files_at + offset
+        return self._text(self._files_at + offset, self._pc_at).decode("utf-8", "replace")
+
+    def _text(self, start: int, end: int) -> bytes:
+        """What stands before the first NUL from `start` on, at most up to `end`."""
         stop = start
-        data = self._data
-        while stop < self._pc_at and data[stop]:
+        while stop < end and self._data[stop]:
             stop += 1
-        return bytes(data[start:stop]).decode("utf-8", "replace")
+        return bytes(self._data[start:stop])
 
     def _value(self, table: int, offset: int) -> int:
         """Value of a PC table at an offset from the function's entry, -1 where it has none."""

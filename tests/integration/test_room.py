@@ -1,6 +1,7 @@
 """Tables of the kernel side that can be full: what finds no room is counted, and what is over makes room."""
 
 import json
+import mmap
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from funcrec.record.conditionmaps import FRAME, FRAME_KEY, FRAMES, STACK, STACK_
 from funcrec.record.probes import Probes
 from funcrec.record.valuemaps import MAX_THREADS
 from funcrec.target.executable import Executable
-from tests.conftest import LIMIT_S, funcrec
+from tests.conftest import LIMIT_S, Starter, funcrec, wait_until
 from tests.toolchain import PROGRAMS, go_build
 
 pytestmark = pytest.mark.bpf
@@ -79,6 +80,22 @@ def test_threads_that_ended_make_room(tmp_path: Path, condition: list[str]) -> N
     calls = max(MAX_THREADS, THREADS) + 500
     info = record(tmp_path / "trace.zst", "churn", calls, "-u", "main.work(n, name)", *condition)
     assert (info["calls"], info["lost"], info["lost_values"]) == (calls, 0, 0)
+
+
+def test_a_recorder_takes_little_room_beside_the_program(start_recording: Starter) -> None:
+    """A buffer is the kernel's: only what is being read of it is mapped, whatever its size."""
+    binary = go_build(PROGRAMS / "limits")
+    resident = []
+    for buffer in ("4M", "256M"):
+        recording = start_recording(binary, ["main.work(n, name)"], options=["-b", buffer])
+        recording.wait_armed()
+        wait_until(lambda path=recording.path: path.stat().st_size > 0, "the tables are written")
+        pages = Path(f"/proc/{recording.process.pid}/statm").read_text().split()[1]
+        resident.append(int(pages) * mmap.PAGESIZE)
+        recording.interrupt()
+        assert recording.finish().status == 0
+    assert max(resident) < 120 << 20
+    assert max(resident) - min(resident) < 16 << 20
 
 
 @contextmanager

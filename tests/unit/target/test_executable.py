@@ -182,6 +182,18 @@ def test_a_call_site_is_told_through_inlined_callers(shapes: Executable) -> None
     ]
 
 
+def test_what_is_forgotten_is_read_again(shapes: Executable) -> None:
+    """Single names without the list of all, which has the same in it when it is asked for again."""
+    functions = shapes.functions
+    names, symbols, inlined = functions.names, functions.symbols, shapes.inlined_only
+    places = [shapes.describe(int(address) + 1) for address in functions.addresses]
+    shapes.forget()
+    assert [shapes.describe(int(address) + 1) for address in functions.addresses] == places
+    assert [(function.name, function.symbol) for function in functions] == list(zip(names, symbols, strict=True))
+    assert shapes.inlined_only == inlined
+    assert (functions.names, functions.symbols) == (names, symbols)
+
+
 def test_outside_the_text_there_is_nothing(shapes: Executable) -> None:
     for pc in (0, 1, shapes.text[0], shapes.text[1] + 1, 1 << 63):
         assert shapes.describe(pc) == ("", 0, "", 0)
