@@ -91,16 +91,14 @@ def _bounded(flow: Flow, tails: Tails, recorded: I64, *, adaptive: bool) -> Tail
     """Leave at the RET what would be hit once for every round of a loop that nothing recorded slows down.
 
     A hit that fires no event costs as much as one that does, and a loop may run a million rounds before one return.
-    Where sites can yield to the RET later, which those beside a chain cannot, any call in the loop will do.
+    Most run a few, so where sites can yield to the RET later, which those beside a chain cannot, they may try.
     """
     strict = np.isin(tails.returns["callee"], recorded) | (not adaptive)
-    jumps = tails.sites[tails.sites["edge"] != ALWAYS]
+    jumps = tails.sites[(tails.sites["edge"] != ALWAYS) & strict[tails.sites["ret"]]]
     firsts, lasts = flow.loops.around(jumps["row"])
-    slowed = flow.loops.calls(firsts, lasts) & ~strict[jumps["ret"]] | flow.loops.calls(firsts, lasts, recorded)
     idle = np.zeros(len(tails.returns), dtype=np.bool_)
-    idle[jumps["ret"][(firsts >= 0) & ~slowed]] = True
-    tails = tails.alone(idle & strict, "a loop that calls nothing recorded")
-    return tails.alone(idle & ~strict, "a loop that calls nothing")
+    idle[jumps["ret"][(firsts >= 0) & ~flow.loops.calls(firsts, lasts, recorded)]] = True
+    return tails.alone(idle, "a loop that calls nothing recorded")
 
 
 def _chained(flow: Flow, tails: Tails, known: Bools, cheap: Bools) -> Bools:

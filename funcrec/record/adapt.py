@@ -1,8 +1,9 @@
 """When cheap exits are dearer than the RETs they stand for. Pure: counts in, functions out.
 
 A hit that fires no event costs as much as one that does, and which jumps are passed in vain shows only while the
-program runs. A function whose exit sites have cost more than its RETs would have, and not by chance, is seen at its
-RETs from then on: the plan holds them as spare sites. Which way is dearer follows from the cost of a hit here and now.
+program runs: a loop without calls may run twice or a million times before one return. A function whose exit sites have
+cost more than its RETs would have, and not by chance, is seen at its RETs from then on: the plan holds them as spare
+sites. Which way is dearer follows from the cost of a hit here and now.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from funcrec.plan.sites import ProbePlan, SiteKind
 Counts = NDArray[np.int64]
 
 _TOLERATED_HITS = 10_000  # some milliseconds: what is wasted before it is worth a change of links
+_TOO_MANY = 10  # times that: a loop that will not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,14 @@ class Adaptation:
         self._open = np.zeros(self._functions, dtype=bool)
         self._open[self._function[self._spare]] = self._price > 0
         self._judged = np.array([site.yields for site in plan.sites], dtype=bool)
+        self._judged_at = 0  # hits in vain of all sites
         self._weight = np.array([self._price if site.kind == SiteKind.STEPPED else 1.0 for site in plan.sites])
+
+    def is_urgent(self, events: Counts, idle: Counts) -> bool:
+        """Whether it may be time to judge, going by counts of which `events` may lag behind."""
+        if int(idle.sum()) - self._judged_at <= _TOO_MANY * _TOLERATED_HITS:
+            return False
+        return bool(self._wasted(events, idle).max(initial=0) > _TOO_MANY * _TOLERATED_HITS)
 
     def judge(self, events: Counts, idle: Counts) -> Swap | None:
         """Which functions are better seen at their RETs.
@@ -57,11 +66,8 @@ class Adaptation:
         """
         if not self._open.any():
             return None
-        spent = np.where(self._judged, (events + idle) * self._weight, 0.0)
-        returns = np.where(self._judged, events, 0)
-        instead = np.bincount(self._function, returns, self._functions) * self._price
-        wasted = np.bincount(self._function, spent, self._functions) - instead
-        chosen = self._open & (wasted > _TOLERATED_HITS)
+        self._judged_at = int(idle.sum())
+        chosen = self._wasted(events, idle) > _TOLERATED_HITS
         if not chosen.any():
             return None
         self._open &= ~chosen
@@ -71,3 +77,11 @@ class Adaptation:
             tuple(np.flatnonzero(mine & self._spare).tolist()),
             tuple(np.flatnonzero(mine & self._judged).tolist()),
         )
+
+    def _wasted(self, events: Counts, idle: Counts) -> NDArray[np.float64]:
+        """Emulated hits that RETs would have spared, by function; 0 where nothing can be changed."""
+        spent = np.where(self._judged, (events + idle) * self._weight, 0.0)
+        returns = np.where(self._judged, events, 0)
+        instead = np.bincount(self._function, returns, self._functions) * self._price
+        wasted = np.bincount(self._function, spent, self._functions) - instead
+        return np.where(self._open, wasted, 0.0)

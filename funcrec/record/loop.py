@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _CHUNK_EVENTS = 131_072
 _FLUSH_S = 1.0
 _LOOK_S = 1.0
+_GLANCE_S = 0.1  # a loop without calls, probed in vain, runs a thousand times slower than it should
 _POLL_S = 0.01
 _CLOCK_S = 10.0
 ENDING_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -87,7 +88,7 @@ class Loop:
         self._captures = CaptureStore(waits=waits)
         self._pending: list[Batch] = []
         self._pending_events = 0
-        self._flushed = self._looked = self._clocked = time.monotonic()
+        self._flushed = self._looked = self._clocked = self._glanced = time.monotonic()
 
     def run(self) -> str:
         """Record until something ends it and return what did."""
@@ -171,6 +172,10 @@ class Loop:
         if now - self._looked >= _LOOK_S:
             self._looked = now
             self._look_around()
+        elif now - self._glanced >= _GLANCE_S:
+            self._glanced = now
+            if self._watch.is_urgent:
+                self._adapt()
         self._progress.update(self._translator.events, self._drain.lost, self._writer.bytes_written)
 
     def _look_around(self) -> None:
@@ -178,9 +183,7 @@ class Loop:
         self._writer.mark()
         self._judge()
         self._check_binary()
-        adapted = self._watch.adapt()
-        if adapted is not None:
-            self._writer.note(adapted)
+        self._adapt()
         note, too_much = self._watch.look()
         if note is not None:
             self._writer.note(note)
@@ -199,6 +202,13 @@ class Loop:
         if time.monotonic() - self._clocked >= _CLOCK_S:
             self._clocked = time.monotonic()
             self._writer.clock(read_clocks())
+
+    def _adapt(self) -> None:
+        """See exits where that is cheapest."""
+        self._flush()  # hits count as in vain until their events are seen
+        adapted = self._watch.adapt()
+        if adapted is not None:
+            self._writer.note(adapted)
 
     def _flush(self) -> None:
         """Write all pending batches: first what their events refer to, then the events, then the losses."""

@@ -57,6 +57,13 @@ class Watch:
         if self._guard is not None:
             self._guard.saw(counts)
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether hits in vain are so many that `adapt` should not wait; events still to be seen may deny it."""
+        if self._adaptation is None:
+            return False
+        return self._adaptation.is_urgent(self._events, self._probes.idle_hits(len(self._events)))
+
     def adapt(self) -> NoteRecord | None:
         """Give up exit sites that have turned out to be dearer than RETs; return what to write into the trace.
 

@@ -225,16 +225,13 @@ class Loops:
         firsts[inside], lasts[inside] = self._first[found[inside]], self._last[found[inside]]
         return firsts, lasts
 
-    def calls(self, firsts: I64, lasts: I64, wanted: I64 | None = None) -> Bools:
-        """Whether a function is called between two rows, both included.
+    def calls(self, firsts: I64, lasts: I64, wanted: I64) -> Bools:
+        """Whether a function is called directly between two rows, both included.
 
         Args:
             firsts, lasts: one pair for each answer.
-            wanted: only direct calls of these entry addresses count; None: all do, also indirect ones.
+            wanted: entry addresses of the functions that count.
         """
         flow = self._flow
-        if wanted is None:
-            rows = np.flatnonzero((flow.code.flow == FlowControl.CALL) | (flow.code.flow == FlowControl.INDIRECT_CALL))
-        else:
-            rows = flow.calls[np.isin(flow.callees, wanted)]
+        rows = flow.calls[np.isin(flow.callees, wanted)]
         return np.searchsorted(rows, firsts) < np.searchsorted(rows, lasts, side="right")

@@ -23,7 +23,7 @@ from tests.toolchain import ROOT, go_build, go_tool
 
 _MAX_PROBES = 400_000
 _CALLS = 3000
-_WARMING, _REQUESTS = 500, 500
+_WARMING, _REQUESTS = 200, 200
 _FUNCTION = "main.small"
 _USER = ["*", "!runtime*", "!internal/runtime*", "!reflect*"]
 _PACKAGE = "container/ring"

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import LIMIT_S, Recording, Starter, funcrec, wait_until
-from tests.toolchain import go_build
+from tests.toolchain import go_build, go_environment, go_tool
 
 REAL = Path(__file__).parent
 REQUESTS = 1009
@@ -48,7 +49,11 @@ PROMETHEUS = Subject(
     "github.com/prometheus/prometheus/cmd/prometheus",
     ("github.com/prometheus/prometheus/web/*", "github.com/prometheus/prometheus/promql.*"),
 )
-ALL = [ETCD, CADDY, HUGO, PROMETHEUS]
+KUBERNETES = Subject(
+    "k8s.io/kubernetes/cmd/kube-apiserver",
+    ("k8s.io/kubernetes/pkg/registry/core/*", "k8s.io/apiserver/pkg/registry/*", "k8s.io/apiserver/pkg/endpoints/*"),
+)
+ALL = [ETCD, CADDY, HUGO, PROMETHEUS, KUBERNETES]
 
 
 def port() -> int:
@@ -81,22 +86,31 @@ def _answers(number: int) -> bool:
         return tried.connect_ex(("127.0.0.1", number)) == 0
 
 
-def ask(number: int, requests: list[tuple[str, str, str]]) -> float:
+def connect(number: int, *, secure: bool) -> http.client.HTTPConnection:
+    """A connection to a server of this machine, whoever it says it is."""
+    if not secure:
+        return http.client.HTTPConnection("127.0.0.1", number, timeout=LIMIT_S)
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", number, timeout=LIMIT_S, context=anybody)
+
+
+def ask(number: int, requests: list[tuple[str, str, str]], *, secure: bool = False) -> float:
     """Send requests (method, path, body) one after the other over one connection; returns the seconds that took."""
-    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=LIMIT_S)
+    connection = connect(number, secure=secure)
     started = time.monotonic()
     for method, path, body in requests:
-        connection.request(method, path, body or None)
+        connection.request(method, path, body or None, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
         text = answer.read()
-        assert answer.status == 200, text
+        assert answer.status in (200, 201), text
     connection.close()
     return time.monotonic() - started
 
 
-def metric(number: int, name: str) -> float:
+def metric(number: int, name: str, *, secure: bool = False) -> float:
     """One value of /metrics; 0 when it is not there yet."""
-    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=LIMIT_S)
+    connection = connect(number, secure=secure)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
@@ -256,3 +270,55 @@ def test_hugo(start_recording: Starter, tmp_path: Path) -> None:
     assert int(pages[1]) >= REQUESTS
     assert len(list((tmp_path / "public").rglob("index.html"))) == int(pages[1])
     row(HUGO, binary, recording, armed, plain, time.monotonic() - began - armed)
+
+
+def test_kubernetes(start_recording: Starter, serve: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    """The API server over the etcd from above: config maps are made and changed."""
+    client, peer, number = port(), port(), port()
+    urls = [f"http://127.0.0.1:{one}" for one in (client, peer)]
+    serve(
+        client,
+        *(ETCD.build(), f"--data-dir={tmp_path}/data", f"--listen-client-urls={urls[0]}"),
+        *(f"--listen-peer-urls={urls[1]}", f"--advertise-client-urls={urls[0]}"),
+        *(f"--initial-advertise-peer-urls={urls[1]}", f"--initial-cluster=default={urls[1]}"),
+    )
+    makes_keys = go_tool().parent.parent / "src" / "crypto" / "tls" / "generate_cert.go"
+    subprocess.run([go_tool(), "run", makes_keys, "-host", "localhost"], cwd=tmp_path, env=go_environment(), check=True)
+    binary, key = KUBERNETES.build(), tmp_path / "key.pem"
+    server = serve(
+        number,
+        *(binary, f"--etcd-servers={urls[0]}", f"--secure-port={number}", "--bind-address=127.0.0.1"),
+        *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
+        *("--service-account-issuer=https://kubernetes.test", f"--cert-dir={tmp_path}/certificates"),
+        *("--authorization-mode=AlwaysAllow", "--service-cluster-ip-range=10.0.0.0/24"),
+    )
+    maps = "/api/v1/namespaces/default/configmaps"
+
+    def is_ready() -> bool:
+        connection = connect(number, secure=True)
+        connection.request("GET", "/readyz")
+        ready = connection.getresponse().status == 200
+        connection.close()
+        return ready
+
+    def load(times: str) -> float:
+        names = [f"map{n}-{times}" for n in range(REQUESTS)]
+        bodies = [json.dumps({"metadata": {"name": name}, "data": {"key": name}}) for name in names]
+        made = [("POST", maps, body) for body in bodies]
+        changed = [("PUT", f"{maps}/{name}", body) for name, body in zip(names, bodies, strict=True)]
+        return ask(number, [pair for both in zip(made, changed, strict=True) for pair in both], secure=True)
+
+    counted = (
+        'apiserver_request_total{code="%s",component="apiserver",dry_run="",group="",resource="configmaps",'
+        'scope="resource",subresource="",verb="%s",version="v1"}'
+    )
+    of = {"PrepareForCreate": counted % (201, "POST"), "PrepareForUpdate": counted % (200, "PUT")}
+    wait_until(is_ready, "it is ready")
+    plain = load("first")
+    before = {call: metric(number, name, secure=True) for call, name in of.items()}
+    recording, armed, slow = record_while(start_recording, KUBERNETES, server.pid, lambda: load("recorded"))
+    calls = recorded(recording.path)
+    for call, name in of.items():
+        handled = calls[f"k8s.io/kubernetes/pkg/registry/core/configmap.strategy.{call}"]
+        assert handled == REQUESTS == metric(number, name, secure=True) - before[call]
+    row(KUBERNETES, binary, recording, armed, plain, slow)

@@ -40,6 +40,16 @@ def test_hits_in_vain_are_weighed_against_returns() -> None:
     assert adaptation.judge(counts(s1=1000), counts(s1=90_000)) is None, "once is enough"
 
 
+def test_a_loop_that_runs_away_is_urgent() -> None:
+    adaptation = Adaptation(plan(), COSTS)
+    assert not adaptation.is_urgent(counts(), counts(s1=100_000))
+    assert adaptation.is_urgent(counts(), counts(s1=101_000))
+    assert not adaptation.is_urgent(counts(s1=1000), counts(s1=101_000)), "the returns have come"
+    assert not adaptation.is_urgent(counts(), counts(s7=10**9)), "nothing could be done"
+    assert adaptation.judge(counts(), counts(s1=101_000)) is not None
+    assert not adaptation.is_urgent(counts(), counts(s1=10**9)), "it was done"
+
+
 def test_where_stepping_is_cheap_less_is_put_up_with() -> None:
     bare = Adaptation(plan(), {"emulated": 350.0, "stepped": 700.0})
     swap = bare.judge(counts(s4=10_000), counts(s4=21_000))

@@ -163,13 +163,13 @@ def test_several_functions_do_not_mix() -> None:
 
 
 def test_the_innermost_loop() -> None:
-    # 0 nop | 1 nop | 2 call rax | 4 jne 1 | 6 je 0... the jump to the entry is no loop | 8 jne 6 | 10 ret
-    found = flow("90|90|ffd0|75fb|74f8|75fc|c3")
+    # 0 nop | 1 nop | 2 call 7 | 7 jne 1 | 9 je 0... the jump to the entry is no loop | 11 jne 9 | 13 ret
+    found = flow("90|90|e800000000|75f8|74f5|75fc|c3")
     firsts, lasts = found.loops.around(np.array([0, 2, 3, 4, 5, 6]))
     assert firsts.tolist() == [-1, 1, 1, 4, 4, -1]
     assert lasts.tolist() == [-1, 3, 3, 5, 5, -1]
-    assert found.loops.calls(firsts, lasts)[1:3].all()
-    assert not found.loops.calls(firsts[3:5], lasts[3:5]).any()
+    assert found.loops.calls(firsts, lasts, found.callees)[1:3].all()
+    assert not found.loops.calls(firsts[3:5], lasts[3:5], found.callees).any()
     assert not found.loops.calls(firsts[1:3], lasts[1:3], np.array([CALLEE])).any()
 
 
