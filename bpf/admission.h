@@ -10,7 +10,7 @@ static __always_inline int condition_verdict(struct pt_regs *ctx, struct conditi
 
 	if (!site || !site->used)
 		return REJECTED;
-	s->bias = ctx->ip - site->address;
+	s->bias = hit_ip(ctx) - site->address;
 	s->truths |= site->truths;
 	read_registers(s->registers, ctx, s->hit.sp);
 #pragma clang loop unroll(disable)

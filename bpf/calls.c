@@ -46,25 +46,6 @@ static __always_inline int is_stranger(u32 pid)
 #endif
 }
 
-/* x86 condition codes in pairs: 0 OF, 1 CF, 2 ZF, 3 CF|ZF, 4 SF, 5 PF, 6 SF!=OF, 7 ZF|SF!=OF; an odd code negates. */
-static __always_inline int branch_taken(u64 flags, u32 condition)
-{
-	u32 cf = flags & 1, pf = flags >> 2 & 1, zf = flags >> 6 & 1, sf = flags >> 7 & 1, of = flags >> 11 & 1;
-	u32 taken;
-
-	switch (condition >> 1) {
-	case 0: taken = of; break;
-	case 1: taken = cf; break;
-	case 2: taken = zf; break;
-	case 3: taken = cf | zf; break;
-	case 4: taken = sf; break;
-	case 5: taken = pf; break;
-	case 6: taken = sf ^ of; break;
-	default: taken = zf | (sf ^ of); break;
-	}
-	return taken ^ (condition & 1);
-}
-
 /* A goroutine that was never seen announces itself; until the announcement found room it counts as not seen. */
 static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *key, u64 g, u64 now, u32 site)
 {
@@ -82,7 +63,7 @@ static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *
 	fact.goid = key->goid;
 	fact.pid = key->pid;
 	fact.site = site;
-	fact.ip = ctx->ip;
+	fact.ip = hit_ip(ctx);
 #ifdef G_PARENT
 	fact.parent = user_word(g + G_PARENT);
 #endif
@@ -113,7 +94,13 @@ static __always_inline int edge_matches(struct pt_regs *ctx, u64 cookie, u32 edg
 {
 	if (edge == EDGE_ALWAYS)
 		return 1;
-	return edge == (branch_taken(ctx->flags, COOKIE_CONDITION(cookie)) ? EDGE_TAKEN : EDGE_FALLTHROUGH);
+	return edge == (branch_taken(ctx, COOKIE_CONDITION(cookie)) ? EDGE_TAKEN : EDGE_FALLTHROUGH);
+}
+
+/* SP at the entry of the function that a hit is in. */
+static __always_inline u64 entry_sp(struct pt_regs *ctx, u64 cookie)
+{
+	return hit_sp(ctx) + 8 * COOKIE_SP_WORDS(cookie);
 }
 
 /* Returns 0 when the hit means nothing to the recording. */
@@ -145,7 +132,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 		__sync_fetch_and_add(&state->no_goroutine, 1);
 		return 0;
 	}
-	depth = found.hi - ctx->sp - 8 * COOKIE_SP_WORDS(cookie);
+	depth = found.hi - entry_sp(ctx, cookie) + FRAME_ABOVE_SP;
 	key.goid = found.goid;
 	key.pid = event.pid;
 	if (role == ROLE_RECOVERY) {
@@ -193,7 +180,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	test->hit.key = key;
 	test->hit.cookie = cookie;
 	test->hit.depth = depth;
-	test->hit.sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
+	test->hit.sp = entry_sp(ctx, cookie);
 	test->hit.g = found.g;
 	test->hit.ring = ring;
 	test->verdict = condition_admits(ctx, test, role);
@@ -220,7 +207,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 		announce(ctx, &key, found.g, event.time_ns, site);
 #endif
 	if (role == ROLE_ENTRY || role == ROLE_POINT || role == ROLE_FAULT) {
-		s64 delta = user_word(ctx->sp + 8 * COOKIE_SP_WORDS(cookie)) - ctx->ip;
+		s64 delta = return_address(ctx, entry_sp(ctx, cookie)) - hit_ip(ctx);
 		/* NO_CALLER when it does not fit. Without a jump, and written as the word it was read in: ways that differ in
 		 * what the verifier knows are walked one by one through all that follows. */
 		u64 over = (u64)(delta + (1ll << 31)) >> 32;
@@ -242,7 +229,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 			kept->key = key;
 			kept->cookie = cookie;
 			kept->depth = depth;
-			kept->sp = ctx->sp + 8 * COOKIE_SP_WORDS(cookie);
+			kept->sp = entry_sp(ctx, cookie);
 			kept->ring = ring;
 			failed = capture_values(ctx, scratch);
 			event = kept->event;
@@ -293,7 +280,7 @@ chained:
 	if (role <= ROLE_POINT) {
 		u32 twin = COOKIE_TWIN(cookie);
 		tell_chained(ctx, role, COOKIE_ROOT(cookie), twin && edge_matches(ctx, cookie, twin),
-			     ctx->sp + 8 * COOKIE_SP_WORDS(cookie), depth, &key, ring, state, &event);
+			     entry_sp(ctx, cookie), depth, &key, ring, state, &event);
 	}
 #endif
 #if CONDITION

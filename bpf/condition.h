@@ -86,7 +86,7 @@ struct condition_stack {
 struct condition_scratch {
 	struct kept_hit hit;
 	struct condition_value value[CONDITION_VALUES + 1];
-	u64 registers[16];
+	u64 registers[REGISTERS];
 	u64 bias;
 	u64 truths; /* of all parts: bit 0 it holds, bit 1 it fails, none: unknown */
 	u64 words[4], masks[4]; /* what is searched for */
@@ -127,12 +127,12 @@ static __always_inline struct condition_scratch *condition_scratch_of(u32 tid)
 static __always_inline void condition_walk(struct condition_scratch *s, struct condition_load *load,
 					   struct condition_value *v)
 {
-	u64 second = s->registers[load->second & 15];
+	u64 second = s->registers[load->second & (REGISTERS - 1)];
 
 	v->known = load->start != LOAD_ABSENT;
 	v->length = second;
 	if (load->start == LOAD_REGISTER)
-		v->word = s->registers[load->register_ & 15];
+		v->word = s->registers[load->register_ & (REGISTERS - 1)];
 	else if (load->start == LOAD_STACK)
 		v->word = s->hit.sp + load->number;
 	else if (load->start == LOAD_LINKED)

@@ -14,7 +14,7 @@
 struct event {
 	u64 time_ns;      /* CLOCK_MONOTONIC */
 	u64 goid;         /* the user goroutine, also while it runs on the system stack; 0: none */
-	u32 depth;        /* bytes: g.stack.hi - SP at function entry; always a multiple of 8, the low bits are EVENT_* */
+	u32 depth;        /* bytes: g.stack.hi - SP at function entry (FRAME_ABOVE_SP); always a multiple of 8, the low bits are EVENT_* */
 	u32 site;         /* index in the plan */
 	s32 caller_delta; /* entry: return address - address of the probed instruction; NO_CALLER: does not fit; fault: the
 			     same with the address of the faulting instruction; other roles 0 */
@@ -32,7 +32,7 @@ struct ring_state {
 	u64 sequence;     /* of the last event tried; a preempted program may repeat a number */
 	u64 lost_events;  /* exact */
 	u64 lost_values;  /* exact */
-	u64 no_goroutine; /* hits whose R14 was not a goroutine: exact */
+	u64 no_goroutine; /* hits outside of goroutines: exact */
 	u64 full_gates;   /* roots that found no room in the gate table: exact */
 	u64 full_goroutines; /* ring 0 only: 1 once the table of goroutines was full */
 	u64 pad[2];

@@ -20,27 +20,26 @@ static __always_inline u64 user_word(u64 address)
 	return word;
 }
 
-/* R14 is g in every ABIInternal function, but not in C and not always in assembly: it is believed only when SP lies
- * within its stack. Returns 0 when found. */
+/* What should be g is believed only when SP lies within its stack. Returns 0 when found. */
 static __always_inline int find_goroutine(struct pt_regs *ctx, struct goroutine *out)
 {
 	u64 span[G_GOID / 8 + 1]; /* one read of g.stack.lo .. g.goid costs no more than one word */
-	u64 r14 = ctx->r14, sp = ctx->sp;
+	u64 g = hit_g(ctx), sp = hit_sp(ctx);
 
-	if (bpf_probe_read_user(span, sizeof(span), (void *)r14))
+	if (bpf_probe_read_user(span, sizeof(span), (void *)g))
 		return -1;
 	if (sp < span[G_STACK_LO / 8] || sp > span[G_STACK_HI / 8])
 		return -1;
 	out->hi = span[G_STACK_HI / 8];
 	out->goid = span[G_GOID / 8];
-	out->g = r14;
+	out->g = g;
 	out->stack = 0;
 	if (out->goid == 0) {
 		/* g0 or gsignal: the thread works for m.curg, if for any. */
 		u64 m = span[G_M / 8];
-		if (r14 == user_word(m + M_G0))
+		if (g == user_word(m + M_G0))
 			out->stack = 1;
-		else if (r14 == user_word(m + M_GSIGNAL))
+		else if (g == user_word(m + M_GSIGNAL))
 			out->stack = 2;
 		else
 			return -1; /* no goroutine at all, or the offsets are wrong */

@@ -45,24 +45,3 @@ static __always_inline s64 value_copy(void *to, u32 size, void *from)
 #endif
 	return got;
 }
-
-/* By the numbers of value plans (target/abi.py). */
-static __always_inline void read_registers(u64 *to, struct pt_regs *ctx, u64 sp)
-{
-	to[0] = ctx->ax;
-	to[1] = ctx->bx;
-	to[2] = ctx->cx;
-	to[3] = ctx->di;
-	to[4] = ctx->si;
-	to[5] = ctx->r8;
-	to[6] = ctx->r9;
-	to[7] = ctx->r10;
-	to[8] = ctx->r11;
-	to[9] = ctx->dx;
-	to[10] = ctx->bp;
-	to[11] = sp;
-	to[12] = ctx->r12;
-	to[13] = ctx->r13;
-	to[14] = ctx->r14;
-	to[15] = ctx->r15;
-}

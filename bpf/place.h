@@ -29,7 +29,7 @@ static __always_inline u64 place_cookie(struct pt_regs *ctx)
 		bias &= ~4095ull;
 #endif
 	}
-	key = link << 48 | ((ctx->ip - bias) & ((1ull << 48) - 1));
+	key = link << 48 | ((hit_ip(ctx) - bias) & ((1ull << 48) - 1));
 	found = places.lookup(&key);
 	return found ? *found : 0;
 }

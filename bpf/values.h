@@ -95,7 +95,7 @@ struct value_item {
 /* Working memory of one thread: a thread is in one hit at a time, whatever preempts it. */
 struct value_scratch {
 	struct kept_hit hit;
-	u64 registers[16];
+	u64 registers[REGISTERS];
 	struct value_item queue[VALUE_QUEUE];
 	u64 bias;
 	u32 head, tail;      /* of the queue */
@@ -342,7 +342,7 @@ static __always_inline void value_roots(struct value_scratch *s, struct value_si
 			break;
 		value_opaque(k);
 		k &= 15;
-		*(u64 *)(s->blob + 8 + 8 * k) = s->registers[site->register_of[k] & 15];
+		*(u64 *)(s->blob + 8 + 8 * k) = s->registers[site->register_of[k] & (REGISTERS - 1)];
 	}
 	/* Read again: of what was counted with, the verifier knows too much. */
 	at = 8 + *(volatile u8 *)&site->registers * 8;
@@ -365,7 +365,7 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 	if (!site)
 		return -1;
 	s->head = s->tail = s->elements = s->depth = s->status = s->start = 0;
-	s->bias = ctx->ip - site->address;
+	s->bias = hit_ip(ctx) - site->address;
 	read_registers(s->registers, ctx, s->hit.sp);
 	value_roots(s, site, s->hit.sp);
 	s->base = 0;

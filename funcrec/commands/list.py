@@ -81,11 +81,11 @@ def _write_text(
     from funcrec.plan.listing import function_rows, skipped_rows
     from funcrec.report.text import printable
     from funcrec.report.views.table import write_table
-    from funcrec.target.code import CodeReader
+    from funcrec.target.architecture import architecture_of
     from funcrec.units import format_duration
 
     paint, palette = output.palette.paint, output.palette
-    rows = function_rows(plan, CodeReader(executable).instruction_at if verbose else None)
+    rows = function_rows(plan, architecture_of(executable).reader(executable).instruction_at if verbose else None)
     kind = f"{executable.go_version}, {executable.architecture}{', PIE' if executable.is_pie else ''}"
     output.line(f"{printable(plan.binary)}: {kind}, build id {printable(_build_id(executable))}")
     cost = estimate_cost(plan)
@@ -178,9 +178,9 @@ def _write_rows(
     from funcrec.plan.listing import function_rows, skipped_rows
     from funcrec.plan.signatures import signature_rows
     from funcrec.report.views.table import Column, json_text, write_rows
-    from funcrec.target.code import CodeReader
+    from funcrec.target.architecture import architecture_of
 
-    rows = function_rows(plan, CodeReader(executable).instruction_at if verbose else None)
+    rows = function_rows(plan, architecture_of(executable).reader(executable).instruction_at if verbose else None)
     shown = [function for function in plan.functions if not function.hidden]
     for row, function in zip(rows, shown, strict=True):
         row["values"] = signature_rows(signatures, function)

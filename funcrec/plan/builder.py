@@ -24,7 +24,8 @@ from funcrec.plan.sites import (
     SiteKind,
     Skipped,
 )
-from funcrec.target.code import CodeReader, ManyFunctions
+from funcrec.target.architecture import architecture_of
+from funcrec.target.code import ManyFunctions
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
 from funcrec.target.ordinary import SITE, Sites, site_row
@@ -93,16 +94,11 @@ def build_plan(
 
     Raises:
         UsageError: a pattern does not parse, or the plan is too large.
-        TargetError: nothing matches, nothing that matches can be probed, or the program is for another processor.
+        TargetError: nothing matches, or nothing that matches can be probed.
     """
-    if executable.architecture != "x86-64":
-        raise TargetError(
-            f"{executable.path} is built for {executable.architecture}; only x86-64 programs can be recorded",
-            remedy="build it with GOARCH=amd64 and record it on an x86-64 machine",
-        )
     parsed, parsed_roots = parse_patterns(patterns, match), parse_patterns(roots, match)
     selection = select_functions(executable, parsed, parsed_roots, exclude_vendor=exclude_vendor)
-    reader = CodeReader(executable)
+    reader = architecture_of(executable).reader(executable)
     helpers, helper_notes = runtime_helpers(executable, reader)
     if exits == ExitMode.RET or not takes_back:
         helpers = tuple(helper for helper in helpers if helper.role != Role.FAULT)
@@ -125,7 +121,7 @@ def build_plan(
             remedy="record the functions that call it",
         )
     chosen = Exits(sites)
-    if exits == ExitMode.AUTO:
+    if exits == ExitMode.AUTO and code.flow is not None:
         retracted = any(helper.role == Role.FAULT for helper in helpers)
         chosen = cheap_exits(
             executable,

@@ -12,6 +12,7 @@ from funcrec.plan.redaction import Redaction
 from funcrec.plan.sites import PlannedFunction, ProbePlan, Role
 from funcrec.plan.values import ValuePlanner, ValuePlans
 from funcrec.target.abi import Signature, signature
+from funcrec.target.architecture import architecture_of
 from funcrec.target.debug import debug_sections
 from funcrec.target.dwarf import Dwarf
 from funcrec.target.executable import Executable
@@ -23,6 +24,7 @@ class Signatures:
 
     def __init__(self, executable: Executable) -> None:
         self._executable = executable
+        self.abi = architecture_of(executable).abi
         self.reason = ""  # why there are none
 
     @cached_property
@@ -46,7 +48,7 @@ class Signatures:
         found = self.types.debug.subprogram(function.symbol, function.address)
         if found is None:
             return None
-        return signature(self.types, found, self._executable.release[:2], abi0=function.assembly)
+        return signature(self.types, found, self._executable.release[:2], abi0=function.assembly, abi=self.abi)
 
 
 def wants_values(patterns: Iterable[Pattern], *, arguments: bool, results: bool) -> bool:
@@ -84,7 +86,9 @@ def plan_values(
         return None
     signatures = signatures or Signatures(executable)
     types = signatures.types
-    planner = ValuePlanner(types.table if types else TypeTable(), limits or ValueLimits(), redaction or Redaction())
+    planner = ValuePlanner(
+        types.table if types else TypeTable(), limits or ValueLimits(), redaction or Redaction(), signatures.abi
+    )
     sites = _sites_by_role(plan)
     failures: dict[Pattern, UsageError] = {}
     succeeded: set[Pattern] = set()

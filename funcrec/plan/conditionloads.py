@@ -7,7 +7,8 @@ from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import Kind as TypeKind
 from funcrec.lang.types import TypeTable, stands_for_another
 from funcrec.plan.fetch import RawFetch
-from funcrec.target.abi import Piece, Place, Register
+from funcrec.plan.rawregisters import length_register, register_of
+from funcrec.target.abi import Abi, Piece, Place
 
 MAX_HOPS = 8
 MAX_ENDED = 254  # bytes of a text that a NUL ends: CONDITION_ENDED of bpf/condition.h
@@ -192,7 +193,7 @@ def _is_byte(types: TypeTable, elem: int) -> bool:
     return types[elem].kind is TypeKind.UINT and types[elem].size == 1
 
 
-def load_raw(rule: RawFetch, kind: Kind) -> Load:
+def load_raw(rule: RawFetch, kind: Kind, abi: Abi) -> Load:
     """The way to a value by raw rule.
 
     Raises:
@@ -207,9 +208,7 @@ def load_raw(rule: RawFetch, kind: Kind) -> Load:
     if rule.constant:
         return Load(Start.NUMBER, rule.number, flags=LoadFlag.SIGNED if rule.number < 0 else _NO_FLAGS)
     start = (
-        Load(Start.REGISTER, register=int(Register[rule.register]))
-        if rule.register
-        else Load(Start.LINKED, rule.number)
+        Load(Start.REGISTER, register=int(register_of(rule, abi))) if rule.register else Load(Start.LINKED, rule.number)
     )
     if len(offsets) > MAX_HOPS or any(not -(1 << 31) <= offset < 1 << 31 for offset in offsets):
         raise UnreadableError(f"more than {MAX_HOPS} pointers, or too far ones, lie on the way")
@@ -218,7 +217,7 @@ def load_raw(rule: RawFetch, kind: Kind) -> Load:
     if raw.kind == "gostring":
         flags, size = LoadFlag.TEXT, 8
         if not offsets:
-            return replace(start, second=start.register + 1, flags=flags)
+            return replace(start, second=int(length_register(rule, abi)), flags=flags)
     elif raw.kind in ("c", "string"):
         flags, size = LoadFlag.ENDED, raw.size or MAX_ENDED
         if raw.size >= MAX_ENDED or not offsets:

@@ -249,7 +249,7 @@ class _Values:
             self.known.append(fetch.name)
             if isinstance(fetch, RawFetch):
                 if fetch.name == text:
-                    return load_raw(fetch, kind), result
+                    return load_raw(fetch, kind, self.signatures.abi), result
             elif "".join(fetch.name.split()) == "".join(text.split()):
                 path, sides = fetch.path, (result,)
             elif fetch.name == path.root and not fetch.path.function and not fetch.path.dereferences:

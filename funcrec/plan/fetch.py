@@ -58,7 +58,7 @@ class RawFetch:
 
     Attributes:
         name: key in every output; the rule itself when none was given.
-        register: name as in abi.Register, "" when the rule starts from a number.
+        register: name as in abi.Register or Arm64Register or FIRST_RESULT, "" when the rule starts from a number.
         number: absolute address or constant.
         constant: True when the number itself is the value.
         offsets: of each dereference, innermost first; [] means the register itself.
@@ -75,9 +75,10 @@ class RawFetch:
 
 Fetch = NamedFetch | RawFetch | Special
 
+FIRST_RESULT = "$RETVAL"  # the register of the first result, whatever it is called
 _REGISTERS = {name: name.upper() for name in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")}
 _REGISTERS |= {"r" + name: upper for name, upper in list(_REGISTERS.items())}
-_REGISTERS |= {f"r{n}": f"R{n}" for n in range(8, 16)}
+_REGISTERS |= {f"r{n}": f"R{n}" for n in range(31)} | {f"x{n}": f"R{n}" for n in range(31)}
 _RAW_TYPE = re.compile(r"(?:([usx])(8|16|32|64)|(f)(32|64)|(c)(\d+)|(bool|string|ustring|gostring))(?:\[(\d+)\])?")
 _OFFSET = re.compile(r"(\*?)([+-]?(?:0[xX][0-9a-fA-F]+|\d+))?$")
 _STACK = re.compile(r"\$stack(\d+)$")
@@ -259,7 +260,7 @@ def _operand(item: str, operand: str) -> tuple[str, int, bool, list[int]]:
     if operand.startswith("%"):
         register = _REGISTERS.get(operand[1:])
         if register is None:
-            raise _bad(item, f"'{operand}' is not a register (ax bx cx dx si di bp sp r8..r15)")
+            raise _bad(item, f"'{operand}' is not a register (ax bx cx dx si di bp sp r8..r15; on arm64 r0..r30 sp)")
         return register, 0, False, []
     stack = _STACK.match(operand)
     if stack:
@@ -267,7 +268,7 @@ def _operand(item: str, operand: str) -> tuple[str, int, bool, list[int]]:
     if operand == "$stack":
         return "SP", 0, False, []
     if operand == "$retval":
-        return "AX", 0, False, []
+        return FIRST_RESULT, 0, False, []
     if operand[:1] in ("@", "\\"):
         try:
             number = int(operand[1:], 0)

@@ -6,7 +6,7 @@ Source: Go 1.18-1.27 `runtime/panic.go` and `runtime/proc.go`; 1.21-1.27 checked
 from dataclasses import dataclass
 
 from funcrec.plan.sites import Role
-from funcrec.target.code import CodeReader
+from funcrec.target.architecture import SiteReader
 from funcrec.target.executable import Executable, Function
 from funcrec.target.text import CodeSite
 
@@ -20,7 +20,7 @@ class Helper:
     sites: tuple[CodeSite, ...]
 
 
-def runtime_helpers(executable: Executable, reader: CodeReader) -> tuple[tuple[Helper, ...], tuple[str, ...]]:
+def runtime_helpers(executable: Executable, reader: SiteReader) -> tuple[tuple[Helper, ...], tuple[str, ...]]:
     """The helpers of an executable, and lines about those that are missing.
 
     - recovery: where runtime.recovery, on the system stack, calls gogo to resume the recovering function. At that
@@ -56,10 +56,10 @@ def _body(executable: Executable, name: str) -> Function | None:
     return next((function for function in executable.functions.named(name) if not function.wrapper), None)
 
 
-def _entry(reader: CodeReader, function: Function) -> tuple[CodeSite, ...]:
+def _entry(reader: SiteReader, function: Function) -> tuple[CodeSite, ...]:
     return tuple(site for site in reader.sites(function).sites if site.role != "exit")
 
 
-def _resumptions(executable: Executable, reader: CodeReader, function: Function) -> tuple[CodeSite, ...]:
+def _resumptions(executable: Executable, reader: SiteReader, function: Function) -> tuple[CodeSite, ...]:
     gogo = {function.address for function in executable.functions.named("runtime.gogo")}
     return reader.calls_of(function, gogo)

@@ -6,6 +6,7 @@ Turns parsed FETCH lists into tables for the kernel (`funcrec.plan.programs`) an
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 from funcrec.errors import UsageError
@@ -14,11 +15,13 @@ from funcrec.lang.steps import Step, StepKind, resolve
 from funcrec.lang.types import Kind, TypeTable
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
 from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference, target_of
+from funcrec.plan.rawregisters import length_register, register_of
 from funcrec.plan.redaction import RedactedTypes, Redaction, Span, masks, redacted_spans
-from funcrec.target.abi import Piece, Place, Register, Signature
+from funcrec.target.abi import AMD64_ABI, Abi, Piece, Place, Signature
 
 AREA_HEAD_BYTES = 8  # load bias and status, before the registers
 MAX_STACK_BYTES = 2048
+MAX_REGISTERS = 16  # of one capture: value_site.register_of of bpf/values.h
 MAX_DYNAMIC_TYPES = 1 << 14
 
 
@@ -33,7 +36,7 @@ class SiteValues:
         first_reference, references: into the table of references.
     """
 
-    registers: tuple[Register, ...]
+    registers: tuple[IntEnum, ...]
     stack_offset: int
     stack_bytes: int
     first_reference: int
@@ -78,7 +81,7 @@ class Wanted:
     steps: tuple[Step, ...]
     result: bool
     text_bytes: int = 0
-    dictionary: Register | None = None
+    dictionary: IntEnum | None = None
 
 
 @dataclass(slots=True)
@@ -89,11 +92,13 @@ class ValuePlanner:
         types: of the binary; an empty table when it has no debug information.
         limits: caps.
         redaction: what is not to be read.
+        abi: of the processor.
     """
 
     types: TypeTable
     limits: ValueLimits = field(default_factory=ValueLimits)
     redaction: Redaction = field(default_factory=Redaction)
+    abi: Abi = AMD64_ABI
     _programs: Programs = field(init=False)
     _seen: TypeTable = field(init=False)
     _reads: list[SiteValues] = field(default_factory=list)
@@ -146,7 +151,7 @@ class ValuePlanner:
         if not wanted and not raw:
             return
         wanted = [self._without_redacted(value) for value in wanted]
-        area = _RootArea(wanted, [rule for rule, _ in raw])
+        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
         references = [ref for value in wanted for ref in self._masks(value, area)]
         references += [ref for value in wanted for ref in self._named_references(value, area)]
         references += [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
@@ -247,7 +252,7 @@ class ValuePlanner:
         if value.dictionary is not None and offset == 0 and not value.steps:
             # What this pointer points to is said by the generic dictionary.
             self._programs.interfaces = True
-            word, slot = 8 * self.types[number].shape, area.register_slot(value.dictionary.name)
+            word, slot = 8 * self.types[number].shape, area.register_slot(value.dictionary)
             return [Reference(RefKind.SHAPE, slot, 0, word, area.slot(value.place, 0))]
         for reference in self._programs.references_of(number, 0, 0, value.text_bytes):
             if reference.kind is RefKind.MASK:
@@ -273,7 +278,7 @@ class ValuePlanner:
         if kind == "string" and not offsets:
             offsets = [0]
         if kind == "gostring" and not offsets:
-            slot = area.register_slot(rule.register)
+            slot = area.raw_slot(rule)
             return [Reference(RefKind.BYTES, slot, self._programs.BYTES, cap=text)]
         if not offsets:
             return []
@@ -286,7 +291,7 @@ class ValuePlanner:
         while offsets:
             reference = Reference(RefKind.POINTER, 0, self._programs.custom(8, [reference]), offsets.pop())
         if rule.register:
-            slot = area.register_slot(rule.register)
+            slot = area.raw_slot(rule)
             return [Reference(reference.kind, slot, reference.program, reference.displacement, reference.cap)]
         if reference.kind is RefKind.TEXT:  # text at an absolute address
             return []
@@ -305,7 +310,7 @@ def _with_addresses(rows: list[dict[str, Any]], types_base: int) -> list[dict[st
     return rows
 
 
-def _dictionary(types: TypeTable, signature: Signature, place: Place, results: bool) -> Register | None:
+def _dictionary(types: TypeTable, signature: Signature, place: Place, results: bool) -> IntEnum | None:
     """The register of the generic dictionary when a value's type has to be looked up there; gone when a call ends."""
     type_ = types[place.type]
     needed = type_.kind is Kind.POINTER and type_.shape >= 0 and not results
@@ -377,7 +382,7 @@ def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> Want
     """A variable of the enclosing function: in the closure object itself, or behind a pointer there (named `&x`)."""
     fields = _closure_fields(types, signature)
     path = fetch.path
-    place = Place("closure", signature.captures, (Piece(0, 8, register=Register.DX),))
+    place = Place("closure", signature.captures, (Piece(0, 8, register=signature.closure),))
     prefix = [Step(StepKind.DEREFERENCE, types[signature.captures].elem)] if fields else []
     by_value, by_reference = fields.get(path.root), fields.get("&" + path.root)
     if by_value:
@@ -396,25 +401,33 @@ class _RootArea:
     The ABI assigns registers in ascending order too, so that the words of a string or slice stay side by side.
     """
 
-    def __init__(self, wanted: list[Wanted], raw: list[RawFetch]) -> None:
+    def __init__(self, wanted: list[Wanted], raw: list[RawFetch], abi: Abi) -> None:
+        self._abi = abi
         pieces = [piece for value in wanted for piece in value.place.pieces]
         registers = {piece.register for piece in pieces if piece.register is not None}
         registers |= {value.dictionary for value in wanted if value.dictionary is not None}
         for rule in raw:
             if rule.register:
-                register = Register[rule.register]
-                registers.add(register)
+                registers.add(register_of(rule, abi))
                 if rule.type.kind == "gostring" and not rule.offsets:
-                    registers.add(_length_register(rule))
+                    registers.add(length_register(rule, abi))
         self.registers = sorted(registers)
+        if len(self.registers) > MAX_REGISTERS:
+            raise UsageError(
+                f"values of one function lie in {len(self.registers)} registers", remedy="ask for fewer of them"
+            )
         spans = [(piece.stack, piece.stack + piece.size) for piece in pieces if piece.stack is not None]
         self.low = min((low for low, _ in spans), default=0)
         high = max((high for _, high in spans), default=0)
         self.stack_bytes = min(high - self.low, MAX_STACK_BYTES)
 
-    def register_slot(self, name: str) -> int:
+    def raw_slot(self, rule: RawFetch) -> int:
+        """Offset in the root area of the register that a raw rule starts from."""
+        return self.register_slot(register_of(rule, self._abi))
+
+    def register_slot(self, register: IntEnum) -> int:
         """Offset of a register in the root area."""
-        return AREA_HEAD_BYTES + 8 * self.registers.index(Register[name])
+        return AREA_HEAD_BYTES + 8 * self.registers.index(register)
 
     def slot(self, place: Place, offset: int) -> int:
         """Offset in the root area of byte `offset` of a value, -1 when it is not there (a float in a register)."""
@@ -432,28 +445,18 @@ class _RootArea:
         return AREA_HEAD_BYTES + 8 * len(self.registers) + piece.stack - self.low + within
 
 
-def _length_register(rule: RawFetch) -> Register:
-    number = Register[rule.register] + 1
-    if number > Register.R11:
-        raise UsageError(
-            f"'{rule.name}': no register follows {rule.register.lower()} for a string's length",
-            remedy="use +0(%reg):gostring for a string in memory",
-        )
-    return Register(number)
-
-
 def _named_row(value: Wanted, area: _RootArea) -> dict[str, Any]:
     pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
     row: dict[str, Any] = {"name": value.name, "result": value.result, "type": value.place.type, "pieces": pieces}
     if value.dictionary is not None:
-        row["dictionary"] = area.register_slot(value.dictionary.name)
+        row["dictionary"] = area.register_slot(value.dictionary)
     if value.steps:
         row["steps"] = [step.row() for step in value.steps]
     return row
 
 
 def _raw_row(rule: RawFetch, result: bool, area: _RootArea) -> dict[str, Any]:
-    slot = area.register_slot(rule.register) if rule.register else -1
+    slot = area.raw_slot(rule) if rule.register else -1
     return {
         "name": rule.name,
         "result": result,

@@ -22,7 +22,6 @@ _DISTRIBUTION_FOLDERS = (
     "/usr/lib/python3*/site-packages",
     "/usr/lib64/python3*/site-packages",
 )
-_SYS_BPF = 321  # x86-64
 _PROG_LOAD = 5  # enum bpf_cmd
 _KPROBE = 2  # enum bpf_prog_type
 _SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
@@ -52,7 +51,7 @@ def _build(request: dict[str, Any]) -> tuple[dict[str, Any], list[int], Any]:
     except (ImportError, OSError, SyntaxError) as error:
         return {"failed": "import", "detail": str(error)}, [], None
     answer: dict[str, Any] = {}
-    loops = any(macros.get("MAY_GOTO") for macros in request["variants"]) and _knows_may_goto()
+    loops = any(macros.get("MAY_GOTO") for macros in request["variants"]) and _knows_may_goto(request["sys_bpf"])
     for macros in request["variants"]:
         if (macros.get("SLEEPABLE") and not request["multi"]) or (macros.get("MAY_GOTO") and not loops):
             continue
@@ -75,7 +74,7 @@ def _try(bcc: Any, request: dict[str, Any], macros: dict[str, int]) -> tuple[dic
     try:
         for name in request["programs"]:
             if macros.get("SLEEPABLE"):
-                programs.append(_load(module.dump_func(name.encode()), _SLEEPABLE))
+                programs.append(_load(request["sys_bpf"], module.dump_func(name.encode()), _SLEEPABLE))
             else:
                 attach_type = _UPROBE_MULTI if request["multi"] else -1
                 programs.append(module.load_func(name, bcc.BPF.KPROBE, None, attach_type).fd)
@@ -87,16 +86,16 @@ def _try(bcc: Any, request: dict[str, Any], macros: dict[str, int]) -> tuple[dic
     return {"descriptors": names}, descriptors, module
 
 
-def _knows_may_goto() -> bool:
+def _knows_may_goto(sys_bpf: int) -> bool:
     """Whether the kernel has loops that it need not count; asked for first, since to try one costs a compilation."""
     try:
-        os.close(_load(_ONE_LOOP, 0))
+        os.close(_load(sys_bpf, _ONE_LOOP, 0))
     except OSError:
         return False
     return True
 
 
-def _load(instructions: bytes, program_flags: int) -> int:
+def _load(sys_bpf: int, instructions: bytes, program_flags: int) -> int:
     """Load a program with flags of BPF_PROG_LOAD, which BCC has no way to give.
 
     Raises:
@@ -119,7 +118,7 @@ def _load(instructions: bytes, program_flags: int) -> int:
     struct.pack_into("<IIQQIIQII", attr, 0, *values)
     struct.pack_into("<I", attr, _EXPECTED_ATTACH_TYPE_AT, _UPROBE_MULTI)
     libc = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = libc.syscall(_SYS_BPF, _PROG_LOAD, attr, _PROG_LOAD_BYTES)
+    descriptor: int = libc.syscall(sys_bpf, _PROG_LOAD, attr, _PROG_LOAD_BYTES)
     if descriptor < 0:
         code_number = ctypes.get_errno()
         raise OSError(code_number, os.strerror(code_number))

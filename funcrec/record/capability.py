@@ -3,6 +3,7 @@
 Every trial is undone at once and touches no process. What it does not know: the target and its plan.
 """
 
+import contextlib
 import errno
 import os
 import platform
@@ -16,6 +17,7 @@ from pathlib import Path
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record.attach import Way
 from funcrec.record.cpus import slots
+from funcrec.record.machine import machine
 from funcrec.record.maps import create_ring
 from funcrec.record.ways import attempt, close, forced, load_empty
 from funcrec.units import format_size
@@ -90,14 +92,16 @@ def _refusal() -> str:
 
 
 def _architecture() -> Requirement:
-    machine = platform.machine()
-    if platform.system() == "Linux" and machine in ("x86_64", "AMD64"):
-        return Requirement("machine", Status.FOUND, f"Linux {platform.release()} on {machine}")
+    found = f"{platform.system()} {platform.release()} on {platform.machine()}"
+    with contextlib.suppress(HostError):
+        here = machine()
+        if platform.system() == "Linux":
+            return Requirement("machine", Status.NOTE if here.untried else Status.FOUND, found, here.untried)
     return Requirement(
         "machine",
         Status.MISSING,
-        f"{platform.system()} on {machine}",
-        "record on Linux on x86-64; report works here on traces from there",
+        found,
+        "record on Linux on x86-64 or arm64; report works here on traces from there",
     )
 
 
@@ -216,7 +220,7 @@ _CHECKS: tuple[Callable[[], Requirement], ...] = (
 def requirements() -> Iterator[Requirement]:
     """Try everything that recording needs, one after the other; the last ones take half a second.
 
-    On another system than Linux on x86-64 only the first is yielded: nothing else could be tried.
+    On another system than Linux, or another processor, only the first is yielded: nothing else could be tried.
     """
     for check in _CHECKS:
         requirement = check()

@@ -3,7 +3,7 @@
 The fixed sources are in `bpf/`; only what depends on the machine (one ring per CPU) or on the plan is generated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from funcrec.plan.conditiontree import Lowered
@@ -11,6 +11,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.record.compile import Program
 from funcrec.record.conditioncode import condition_code
 from funcrec.record.conditionmaps import condition_macros
+from funcrec.record.machine import Machine, machine
 from funcrec.record.places import PLACES, ImageFacts
 from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
@@ -57,6 +58,7 @@ class ProgramRequest:
         condition: that calls are tested against.
         entry_only: no exits are probed.
         multi: load for uprobe_multi links.
+        machine: to run on.
         image: how to find the cookie of a hit by its place; None: links hand it over.
     """
 
@@ -71,6 +73,7 @@ class ProgramRequest:
     condition: Lowered | None = None
     entry_only: bool = False
     multi: bool = True
+    machine: Machine = field(default_factory=machine)
     image: ImageFacts | None = None
 
 
@@ -80,6 +83,7 @@ def generate(request: ProgramRequest) -> Program:
         [
             "#include <uapi/linux/ptrace.h>",
             "#include <linux/types.h>",
+            _source(request.machine.source),
             _source("events.h"),
             _source("goroutine.h"),
             *([_source("place.h")] if request.image else []),

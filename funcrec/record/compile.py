@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record.machine import machine
 from funcrec.resources import data_path
 
 _CHILD = Path(__file__).with_name("bcc_child.py")
@@ -71,6 +72,7 @@ class Compiler:
                 "maps": program.maps,
                 "multi": program.multi,
                 "variants": program.variants,
+                "sys_bpf": machine().sys_bpf,
                 "kernel_source": str(data_path("bpf/stubs")),
             }
         ).encode()

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record.machine import machine
 from funcrec.record.syscall import LINK_CREATE, bpf, syscall
 
-_SYS_PERF_EVENT_OPEN = 298  # x86-64
 _FLAG_CLOEXEC = 8
 TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
 _BPF_PERF_EVENT = 41
@@ -76,7 +76,7 @@ def open_event(kind: int, pid: int, *, config: int = 0, path: str = "", offset: 
     )
     # A program runs whichever CPU the hit is on: CPU 0 stands for all of them.
     task, cpu = (pid, -1) if pid else (-1, 0)
-    return syscall(_SYS_PERF_EVENT_OPEN, ctypes.byref(attr), task, cpu, -1, _FLAG_CLOEXEC)
+    return syscall(machine().sys_perf_event_open, ctypes.byref(attr), task, cpu, -1, _FLAG_CLOEXEC)
 
 
 def link_to(event: int, program: int, cookie: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from funcrec.errors import TargetError
 from funcrec.record import maps
+from funcrec.record.machine import Machine
 from funcrec.target.executable import Executable
 
 PLACES = 65_536  # two links of as many sites as tracefs takes in bearable time
@@ -30,15 +31,20 @@ class ImageFacts:
     goexit: int
 
 
-def image_facts(executable: Executable) -> ImageFacts:
-    """The facts of an executable.
+def image_facts(executable: Executable, here: Machine) -> ImageFacts:
+    """The facts of an executable on a machine.
 
     Raises:
-        TargetError: it is position-independent and runtime.goexit is not to be found.
+        TargetError: it is position-independent and its place in memory is not to be found.
     """
     start = executable.text[0]
     if not executable.is_pie:
         return ImageFacts(start - (executable.offset_of(start) or 0), 0)
+    if not here.moving_images:
+        raise TargetError(
+            f"{executable.path} is position-independent: its probes need uprobe_multi on {here.name}",
+            remedy="build it without -buildmode=pie, or record it on Linux 6.6 or later",
+        )
     found = [function for function in executable.functions.named("runtime.goexit") if not function.wrapper]
     offset = executable.offset_of(found[0].address) if found else None
     if offset is None:

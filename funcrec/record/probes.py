@@ -3,6 +3,7 @@
 Owns every descriptor; closing it, or dying, leaves nothing in the kernel.
 """
 
+import mmap
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -364,5 +365,5 @@ def _is_twin(plan: ProbePlan, number: int) -> bool:
 
 def ring_bytes(total: int, rings: int) -> int:
     """The power of two nearest below an equal share, at least one page."""
-    share = max(total // rings, PAGE_BYTES)
+    share = max(total // rings, mmap.PAGESIZE)
     return min(1 << (share.bit_length() - 1), 1 << 30)

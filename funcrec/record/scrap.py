@@ -8,13 +8,11 @@ import numpy as np
 
 from funcrec.plan.sites import ProbeSite, Role, SiteKind
 from funcrec.record.attach import Attacher, Link, cookie, of_generation
+from funcrec.record.machine import machine
 
-# void run(long count /* rdi */, void *g /* rsi */): push r14; mov r14, rsi; L: SITE; dec rdi; jne L; pop r14; ret
-_BEFORE = bytes.fromhex("4156 4989f6")
-_AFTER = bytes.fromhex("48ffcf 75") + b"%c" + bytes.fromhex("415e c3")
-_SITES = {SiteKind.EMULATED: b"\x90", SiteKind.STEPPED: bytes.fromhex("89c0")}  # nop; mov eax, eax
+_KINDS = (SiteKind.EMULATED, SiteKind.STEPPED)
 _SLOT = 64
-SITES = len(_SITES)
+SITES = len(_KINDS)
 
 
 class Scrap:
@@ -51,7 +49,7 @@ class Scrap:
         Raises:
             FuncrecError: see `Attacher.attach`.
         """
-        offsets = [index * _SLOT + len(_BEFORE) for index in range(SITES)]
+        offsets = [index * _SLOT + len(machine().scrap.before) for index in range(SITES)]
         cookies = [
             of_generation(cookie(self._first_site + index, ProbeSite(0, 0, offset, Role.POINT), root=True), generation)
             for index, offset in enumerate(offsets)
@@ -61,12 +59,12 @@ class Scrap:
 
     def run(self, kind: SiteKind, hits: int) -> None:
         """Pass the site of a kind so many times."""
-        function = self.address + list(_SITES).index(kind) * _SLOT
+        function = self.address + _KINDS.index(kind) * _SLOT
         ctypes.CFUNCTYPE(None, ctypes.c_long, ctypes.c_void_p)(function)(hits, self._goroutine.ctypes.data)
 
     def site(self, kind: SiteKind) -> int:
         """Its number."""
-        return self._first_site + list(_SITES).index(kind)
+        return self._first_site + _KINDS.index(kind)
 
     def close(self) -> None:
         """Take the probes away; safe to call twice."""
@@ -80,11 +78,9 @@ class Scrap:
 
 
 def _code() -> bytes:
-    code = b""
-    for site in _SITES.values():
-        back = -(len(site) + 3 + 2) & 0xFF
-        code += (_BEFORE + site + _AFTER % back).ljust(_SLOT, b"\xcc")
-    return code.ljust(mmap.PAGESIZE, b"\xcc")
+    scrap = machine().scrap
+    parts = [(scrap.before + scrap.sites[kind] + scrap.after).ljust(_SLOT, scrap.padding) for kind in _KINDS]
+    return b"".join(parts).ljust(mmap.PAGESIZE, scrap.padding)
 
 
 def _goroutine(goid_offset: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

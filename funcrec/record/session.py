@@ -25,6 +25,7 @@ from funcrec.record.guard import Guard
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
+from funcrec.record.machine import check_fits, machine
 from funcrec.record.memory import give_back
 from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
@@ -108,6 +109,7 @@ def record(request: RecordRequest) -> int:
     """
     with subject(request.binary, request.processes) as chosen:
         executable = Executable.open(chosen.path, request.debug_file)
+        check_fits(executable, request.binary)
         return _record(request, chosen, executable)
 
 
@@ -160,7 +162,7 @@ class _Session:
             condition=self._condition.lowered if self._condition else None,
             entry_only=request.entry_only,
             way=self._way,
-            image=image_facts(self._executable) if self._way == Way.TRACEFS else None,
+            image=image_facts(self._executable, machine()) if self._way == Way.TRACEFS else None,
         )
         try:
             plan = self._plan()
@@ -193,7 +195,8 @@ class _Session:
             raise
         if self._condition is not None:
             self._condition.check()
-        for note in (*plan.notes, *(self._condition.notes(plan) if self._condition else ())):
+        untried = (machine().untried,) if machine().untried else ()
+        for note in (*untried, *plan.notes, *(self._condition.notes(plan) if self._condition else ())):
             self._progress.say(f"funcrec: {note}")
         if self._request.verbose:
             shown = [function.name for function in plan.functions if not function.hidden]

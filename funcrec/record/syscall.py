@@ -3,8 +3,9 @@
 import ctypes
 from typing import Any
 
+from funcrec.record.machine import machine
+
 LINK_CREATE = 28  # enum bpf_cmd
-_SYS_BPF = 321  # x86-64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -16,4 +17,4 @@ def syscall(number: int, *arguments: Any) -> tuple[int, int]:
 
 def bpf(command: int, attr: "ctypes.Structure | ctypes.Array[ctypes.c_char]") -> tuple[int, int]:
     """The same for a bpf() command, whose `union bpf_attr` is as long as that member of it."""
-    return syscall(_SYS_BPF, command, ctypes.byref(attr), ctypes.sizeof(attr))
+    return syscall(machine().sys_bpf, command, ctypes.byref(attr), ctypes.sizeof(attr))

@@ -1,11 +1,11 @@
 """Where a function's parameters and results are: registers and stack slots by Go's internal calling convention.
 
 Computed from the types (Go 1.17+, src/cmd/compile/abi-internal.md), not taken from debug information, whose locations
-of results are empty and whose locations of parameters are sometimes those of another variable. amd64 only.
+of results are empty and whose locations of parameters are sometimes those of another variable.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -35,11 +35,58 @@ class Register(IntEnum):
     R15 = 15
 
 
-INTEGER_REGISTERS = 9
-FLOAT_REGISTERS = 15
-RETURN_ADDRESS_BYTES = 8  # between SP and the first stack slot
-# DWARF numbers of the integer sequence, System V ABI figure 3.36.
-_DWARF_REGISTERS = {0: 0, 3: 1, 2: 2, 5: 3, 4: 4, 8: 5, 9: 6, 10: 7, 11: 8}
+class Arm64Register(IntEnum):
+    """The same for arm64; the first sixteen are the integer sequence."""
+
+    R0 = 0
+    R1 = 1
+    R2 = 2
+    R3 = 3
+    R4 = 4
+    R5 = 5
+    R6 = 6
+    R7 = 7
+    R8 = 8
+    R9 = 9
+    R10 = 10
+    R11 = 11
+    R12 = 12
+    R13 = 13
+    R14 = 14
+    R15 = 15
+    R26 = 16  # the closure at entry
+    SP = 17  # as at function entry: what the caller's frame ends at
+    R28 = 18  # g
+    R29 = 19  # frame pointer
+    R30 = 20  # the return address at entry
+
+
+RETURN_ADDRESS_BYTES = 8  # between SP and the first stack slot; the word is free on arm64
+
+
+@dataclass(frozen=True, slots=True)
+class Abi:
+    """Go's calling convention on a processor.
+
+    Attributes:
+        registers: those a probe can read.
+        integers, floats: how many of each sequence.
+        closure: register of the closure object at entry.
+        dwarf: DWARF numbers of the integer sequence -> places in it.
+        float_name: what registers of the float sequence are called.
+    """
+
+    registers: type[IntEnum]
+    integers: int
+    floats: int
+    closure: IntEnum
+    dwarf: Mapping[int, int]
+    float_name: str
+
+
+# DWARF numbers: System V ABI figure 3.36; DWARF for the Arm 64-bit Architecture, section 4.1.
+AMD64_ABI = Abi(Register, 9, 15, Register.DX, {0: 0, 3: 1, 2: 2, 5: 3, 4: 4, 8: 5, 9: 6, 10: 7, 11: 8}, "xmm")
+ARM64_ABI = Abi(Arm64Register, 16, 16, Arm64Register.R26, {number: number for number in range(16)}, "f")
 
 _WORDS = {
     Kind.STRING: 2,
@@ -58,20 +105,20 @@ _WORDS = {
 class Piece:
     """Bytes `offset`..`offset + size` of a value and where they are.
 
-    Exactly one of register (an integer register), floating (number of an X register, which no probe can read) and
+    Exactly one of register (an integer register), floating (name of a float register, which no probe can read) and
     stack (bytes from SP at entry) is set.
     """
 
     offset: int
     size: int
-    register: Register | None = None
-    floating: int | None = None
+    register: IntEnum | None = None
+    floating: str | None = None
     stack: int | None = None
 
     def __str__(self) -> str:
         if self.register is not None:
             return "%" + self.register.name.lower()
-        return f"%xmm{self.floating}" if self.floating is not None else f"+{self.stack}(%sp)"
+        return f"%{self.floating}" if self.floating is not None else f"+{self.stack}(%sp)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +139,14 @@ class Signature:
         results: as at a return instruction.
         captures: pseudo-parameter: pointer to the closure object (type number, -1 when nothing is captured).
         dictionary: register of the generic dictionary, if the function has one.
+        closure: register of the closure object.
     """
 
     parameters: tuple[Place, ...]
     results: tuple[Place, ...]
     captures: int = -1
-    dictionary: Register | None = None
+    dictionary: IntEnum | None = None
+    closure: IntEnum = Register.DX
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +193,11 @@ def _align(value: int, alignment: int) -> int:
 class _Assignment:
     """The state of the walk over one sequence of values."""
 
-    def __init__(self, types: TypeTable, stack: int, registers: bool) -> None:
-        self.types, self.stack = types, stack
+    def __init__(self, types: TypeTable, stack: int, registers: bool, abi: Abi = AMD64_ABI) -> None:
+        self.types, self.stack, self._abi = types, stack, abi
         self.integers = 0
         self.floats = 0
-        self._limits = (INTEGER_REGISTERS, FLOAT_REGISTERS) if registers else (0, 0)
+        self._limits = (abi.integers, abi.floats) if registers else (0, 0)
 
     def take(self, number: int) -> tuple[Piece, ...]:
         """Assign the next value, as a whole to registers or as a whole to the stack."""
@@ -167,9 +216,25 @@ class _Assignment:
     def _register(self, leaf: Leaf) -> Piece:
         if leaf.floating:
             self.floats += 1
-            return Piece(leaf.offset, leaf.size, floating=self.floats - 1)
+            return Piece(leaf.offset, leaf.size, floating=f"{self._abi.float_name}{self.floats - 1}")
+        return Piece(leaf.offset, leaf.size, register=self.next_register())
+
+    def next_register(self) -> IntEnum:
+        """Take the next integer register."""
         self.integers += 1
-        return Piece(leaf.offset, leaf.size, register=Register(self.integers - 1))
+        return self._abi.registers(self.integers - 1)
+
+    def skip_omitted(self, parts: list[Leaf] | None, entry: bytes) -> None:
+        """Go up to 1.21 leaves blank parameters out of debug information: follow the entry location past them.
+
+        Only an entry location that names a later register of the integer sequence is believed; everything else keeps
+        the computed place.
+        """
+        if not parts or parts[0].floating or not entry:
+            return
+        register = self._abi.dwarf.get(_first_register(entry))
+        if register is not None and register > self.integers:
+            self.integers = register
 
 
 def has_dictionary(symbol: str) -> bool:
@@ -189,7 +254,9 @@ def has_dictionary(symbol: str) -> bool:
     return not re.search(r"\.func\d|\.gowrap\d|\.deferwrap\d|-range\d|\.\d+$", rest)
 
 
-def signature(types: GoTypes, function: Subprogram, go_version: tuple[int, int], *, abi0: bool = False) -> Signature:
+def signature(
+    types: GoTypes, function: Subprogram, go_version: tuple[int, int], *, abi0: bool = False, abi: Abi = AMD64_ABI
+) -> Signature:
     """Assign every value of a function.
 
     Args:
@@ -197,30 +264,31 @@ def signature(types: GoTypes, function: Subprogram, go_version: tuple[int, int],
         function: as found there.
         go_version: (1, 24).
         abi0: True for assembly functions, which take everything on the stack.
+        abi: of the processor.
     """
     table = types.table
     listed = [v for v in function.parameters if not v.result and v.name != ".dict"]
     method = ")." in function.name or _is_method(function.name)
-    inputs = _Assignment(table, 0, not abi0)
-    dictionary: Register | None = None
+    inputs = _Assignment(table, 0, not abi0, abi)
+    dictionary: IntEnum | None = None
     parameters: list[Place] = []
     shaped = has_dictionary(function.name)
     for position, variable in enumerate(listed):
         if shaped and dictionary is None and position == (1 if method and go_version >= (1, 20) else 0):
-            dictionary, inputs.integers = Register(inputs.integers), inputs.integers + 1
+            dictionary = inputs.next_register()
         number = types.number(variable.type)
         if go_version <= (1, 21):
             entry = types.debug.entry_location(variable, function.low_pc)
-            _skip_omitted(inputs, leaves(table, number), entry)
+            inputs.skip_omitted(leaves(table, number), entry)
         parameters.append(Place(variable.name, number, inputs.take(number)))
     if shaped and dictionary is None:
-        dictionary = Register(inputs.integers)
-    outputs = _Assignment(table, _align(inputs.stack, 8), not abi0)
+        dictionary = abi.registers(inputs.integers)
+    outputs = _Assignment(table, _align(inputs.stack, 8), not abi0, abi)
     results = []
     for variable in _distinct(v for v in function.parameters if v.result):
         number = types.number(variable.type)
         results.append(Place(_result_name(variable.name), number, outputs.take(number)))
-    return Signature(tuple(parameters), tuple(results), _closure(types, function), dictionary)
+    return Signature(tuple(parameters), tuple(results), _closure(types, function), dictionary, abi.closure)
 
 
 def _is_method(symbol: str) -> bool:
@@ -243,7 +311,7 @@ def _result_name(name: str) -> str:
 
 
 def _closure(types: GoTypes, function: Subprogram) -> int:
-    """Type of the pointer in DX: the closure object with its captured variables as fields."""
+    """Type of the pointer to the closure object, which has its captured variables as fields."""
     if not function.captures:
         return -1
     fields = [Field("F", 0, types.table.add(GoType(Kind.UINT, "uintptr", 8, 8)))]
@@ -255,23 +323,10 @@ def _closure(types: GoTypes, function: Subprogram) -> int:
     return types.pointer_to_fields("closure", tuple(fields), end)
 
 
-def _skip_omitted(inputs: _Assignment, parts: list[Leaf] | None, entry: bytes) -> None:
-    """Go up to 1.21 leaves blank parameters out of debug information: follow the entry location past their registers.
-
-    Only an entry location that names a later register of the integer sequence is believed; everything else keeps the
-    computed place.
-    """
-    if not parts or parts[0].floating or not entry:
-        return
-    register = _first_register(entry)
-    if register is not None and register > inputs.integers:
-        inputs.integers = register
-
-
-def _first_register(expression: bytes) -> int | None:
-    """DW_OP_reg0..31 (0x50) or DW_OP_regx (0x90) that an expression begins with, as a place in the integer sequence."""
+def _first_register(expression: bytes) -> int:
+    """DWARF number of the register that an expression begins with (DW_OP_reg0..31, DW_OP_regx), -1 for none."""
     if 0x50 <= expression[0] <= 0x6F:
-        return _DWARF_REGISTERS.get(expression[0] - 0x50)
+        return expression[0] - 0x50
     if expression[0] == 0x90 and len(expression) > 1:
-        return _DWARF_REGISTERS.get(uleb(expression, 1)[0])
-    return None
+        return uleb(expression, 1)[0]
+    return -1

@@ -19,11 +19,11 @@ class ManyFunctions:
     Attributes:
         sites: SITE rows of all that can be traced; their functions are positions in what was asked.
         reasons: why each of the others cannot.
-        flow: control flow; functions without code have no rows there.
+        flow: control flow; functions without code have no rows there. None where cheaper exits need not be looked for.
     """
 
     sites: Sites
-    flow: Flow
+    flow: Flow | None
     reasons: dict[int, str] = field(default_factory=dict)
 
 

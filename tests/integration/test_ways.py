@@ -16,6 +16,7 @@ from funcrec.record import attach_perf, attach_tracefs
 from funcrec.record.attach import Way, attacher
 from funcrec.record.attach_tracefs import tracefs
 from funcrec.record.codegen import PidFilter
+from funcrec.record.machine import machine
 from funcrec.record.places import Places, image_facts
 from funcrec.record.probes import Probes
 from funcrec.record.ways import FORCE
@@ -129,7 +130,7 @@ def test_no_hit_is_missed_or_comes_twice_when_sites_go(
         pid_filter=PidFilter.NONE,
         gated=False,
         way=way,
-        image=image_facts(executable),
+        image=image_facts(executable, machine()),
     )
     try:
         plan = build_plan(executable, ["main.calm", "main.hot*"], [], max_probes=200)

@@ -11,7 +11,7 @@ from funcrec.plan.listing import function_rows, skipped_rows
 from funcrec.plan.sites import Edge, ProbePlan, Role, SiteKind
 from funcrec.target.code import CodeReader
 from funcrec.target.executable import Executable
-from tests.toolchain import DEFAULT, VERSIONS
+from tests.toolchain import VERSIONS
 
 
 def roles(plan: ProbePlan, name: str) -> list[Role]:
@@ -103,12 +103,6 @@ def test_too_many_probes_are_an_error_that_names_the_option(shapes: Executable) 
 def test_nothing_to_probe_is_an_error(shapes: Executable) -> None:
     with pytest.raises(TargetError, match=r"runtime\.gogo .* cannot be probed"):
         build_plan(shapes, ["runtime.gogo"])
-
-
-def test_another_processor_is_an_error(build_shapes: Callable[..., Path]) -> None:
-    arm = Executable.open(str(build_shapes(DEFAULT, env=(("GOARCH", "arm64"),))))
-    with pytest.raises(TargetError, match="arm64"):
-        build_plan(arm, ["main.*"])
 
 
 def test_rows_of_a_listing(shapes: Executable) -> None:

@@ -11,6 +11,7 @@ from funcrec.plan.conditiontree import Comparison, FunctionIs, Join, Not, Slot, 
 from funcrec.plan.fetch import RawFetch, parse_list
 from funcrec.record.conditioncode import condition_code
 from funcrec.record.conditionmaps import LOAD, SITE, condition_maps
+from funcrec.target.abi import AMD64_ABI
 
 
 def leaves(text: str) -> list[object]:
@@ -79,10 +80,12 @@ def test_raw_rules() -> None:
         return fetch
 
     flags = LoadFlag.SIGNED | LoadFlag.MEMORY
-    assert load_raw(rule("a"), Kind.NUMBER) == Load(Start.REGISTER, hops=((8, -1),), last=16, size=4, flags=flags)
-    assert load_raw(rule("b"), Kind.NUMBER) == Load(Start.REGISTER, register=1, size=1)
-    assert load_raw(rule("c"), Kind.NUMBER) == Load(Start.NUMBER, 7)
-    assert load_raw(rule("d"), Kind.TEXT).flags == LoadFlag.ENDED | LoadFlag.MEMORY
+    assert load_raw(rule("a"), Kind.NUMBER, AMD64_ABI) == Load(
+        Start.REGISTER, hops=((8, -1),), last=16, size=4, flags=flags
+    )
+    assert load_raw(rule("b"), Kind.NUMBER, AMD64_ABI) == Load(Start.REGISTER, register=1, size=1)
+    assert load_raw(rule("c"), Kind.NUMBER, AMD64_ABI) == Load(Start.NUMBER, 7)
+    assert load_raw(rule("d"), Kind.TEXT, AMD64_ABI).flags == LoadFlag.ENDED | LoadFlag.MEMORY
 
 
 def test_rows_have_the_sizes_of_the_c_structs() -> None:

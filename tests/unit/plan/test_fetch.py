@@ -2,7 +2,7 @@ import pytest
 
 from funcrec.errors import UsageError
 from funcrec.lang.path import Path
-from funcrec.plan.fetch import NamedFetch, RawFetch, RawType, Special, parse_list
+from funcrec.plan.fetch import FIRST_RESULT, NamedFetch, RawFetch, RawType, Special, parse_list
 
 
 def raw(text: str) -> RawFetch:
@@ -30,7 +30,7 @@ def test_every_documented_rule_of_the_ancestors_parses_as_they_read_it() -> None
         ("x = + 8 ( %sp ) : u64", "SP", (8,)),
         ("x=-8(%bp):u32", "BP", (-8,)),
         ("x=$stack2:u64", "SP", (16,)),
-        ("x=$retval:s32", "AX", ()),
+        ("x=$retval:s32", FIRST_RESULT, ()),
         ("x=0x10(%r15):u8", "R15", (16,)),
         ("x=@0x5000:u64", "", (0,)),
         ("x=+8(@0x5000):u64", "", (0, 8)),
