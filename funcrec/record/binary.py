@@ -10,10 +10,11 @@ import contextlib
 import fcntl
 import os
 import signal
+from collections.abc import Sequence
 from types import TracebackType
 
 from funcrec.errors import TargetError
-from funcrec.record.processes import FileIdentity, identity_of
+from funcrec.record.processes import FileIdentity, identity_of, in_memory
 from funcrec.target.elf import FileStamp
 
 WRITER = signal.SIGIO  # somebody wants to write
@@ -25,14 +26,16 @@ class Binary:
     Args:
         path: of the executable.
         read: of the file that was read under this path.
+        notes: file offset and bytes of what tells its build, in the memory of who runs it as well.
 
     Raises:
         TargetError: another file is there now.
     """
 
-    def __init__(self, path: str, read: FileStamp) -> None:
+    def __init__(self, path: str, read: FileStamp, notes: Sequence[tuple[int, bytes]] = ()) -> None:
         self._path = path
         self._read = read
+        self._notes = notes
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         if self.changed:
             os.close(self.descriptor)
@@ -59,6 +62,28 @@ class Binary:
     def refusal(self) -> TargetError:
         """What to raise when it has changed."""
         return TargetError(f"{self._path} has changed since it was read", remedy="record again, now that it is written")
+
+    def check_image(self, pid: int, twin: str | None = None) -> None:
+        """Make sure that a process has this very build in its memory.
+
+        It is the same file, but what was mapped before the file changed on a server, or was patched, is not what is
+        there to read. A process that has not mapped it, has ended or is not ours to see is not judged.
+
+        Args:
+            pid: of the process.
+            twin: path of the file of its own that it runs.
+
+        Raises:
+            TargetError: it has another one.
+        """
+        identity = self.identity if twin is None else identity_of(twin)
+        for offset, expected in self._notes:
+            found = in_memory(pid, identity, offset, len(expected))
+            if found is not None and found != expected:
+                raise TargetError(
+                    f"process {pid} has another build of {self._path} in its memory than the file is",
+                    remedy="start it again, then record",
+                )
 
     def hold(self) -> None:
         """Let writers wait until `release`: WRITER, which must be blocked, tells that there is one.

@@ -134,14 +134,25 @@ class Loop:
             return ""
         return self._scope.signalled(info.si_signo, from_terminal=info.si_code == _SI_KERNEL)
 
+    def _check_images(self, appeared: list[ProcessRecord]) -> None:
+        """End when one of them is of another build: breakpoints may be anywhere in its instructions."""
+        try:
+            for process in appeared:
+                self._binary.check_image(process.pid)
+        except TargetError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: TargetError) -> None:
+        self.refusal = error
+        self._ending = f"refused: {error.cause}"
+        self._writer.note(NoteRecord(time.monotonic_ns(), "refused", error.cause))
+
     def _judge(self, *, final: bool = False) -> None:
         """End when what was read of the runtime cannot be right."""
         try:
             self._selfcheck.judge(self._translator.events, self._drain.no_goroutine, final=final)
         except TargetError as error:
-            self.refusal = error
-            self._ending = f"refused: {error.cause}"
-            self._writer.note(NoteRecord(time.monotonic_ns(), "refused", error.cause))
+            self._refuse(error)
 
     def _check_binary(self) -> None:
         if self._binary.changed and not self._ending:
@@ -268,6 +279,7 @@ class Loop:
         if fresh:
             self._writer.processes(fresh)
             self._check_binary()
+            self._check_images(fresh)
 
     def _admitted(self, rows: Rows) -> Rows:
         """Leave out strangers."""

@@ -5,6 +5,7 @@ Reads /proc; knows nothing of probes.
 
 import os
 import select
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +46,40 @@ def running(identity: FileIdentity) -> list[int]:
 
 def maps(pid: int, identity: FileIdentity) -> bool:
     """Whether a process has code of the file mapped, such as that of a library."""
+    # who only reads the file, as we do, does not run it
+    return any("x" in permissions for _, permissions, _ in _mappings(pid, identity))
+
+
+def in_memory(pid: int, identity: FileIdentity, offset: int, size: int) -> bytes | None:
+    """What a process has in memory of `size` bytes of the file at `offset`.
+
+    None: it has not mapped them, it is gone, or it is not ours to see.
+    """
+    for span, _, start in _mappings(pid, identity):
+        if start <= offset and offset + size <= start + len(span):
+            try:
+                with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+                    return os.pread(memory.fileno(), size, span.start + offset - start)
+            except OSError:
+                return None
+    return None
+
+
+def _mappings(pid: int, identity: FileIdentity) -> Iterator[tuple[range, str, int]]:
+    """Addresses, permissions and file offset of each mapping of the file; none when they are not ours to see."""
     number = str(identity.inode)
     device = f"{os.major(identity.device):02x}:{os.minor(identity.device):02x}"
     try:
         with open(f"/proc/{pid}/maps", errors="replace") as lines:
-            # address permissions offset device inode path; who only reads the file, as we do, does not run it
-            fields = (line.split(None, 5) for line in lines if number in line)
-            return any("x" in field[1] and field[3:5] == [device, number] for field in fields)
+            for line in lines:
+                if number in line:
+                    # address permissions offset device inode path
+                    addresses, permissions, offset, *found = line.split(None, 5)[:5]
+                    if found == [device, number]:
+                        low, high = (int(address, 16) for address in addresses.split("-"))
+                        yield range(low, high), permissions, int(offset, 16)
     except OSError:
-        return False
+        return
 
 
 def check_runs(pid: int, identity: FileIdentity | None, binary: str) -> None:

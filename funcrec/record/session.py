@@ -114,7 +114,7 @@ def record(request: RecordRequest) -> int:
 
 
 def _record(request: RecordRequest, chosen: Subject, executable: Executable) -> int:
-    with Binary(chosen.path, executable.stamp) as binary:
+    with Binary(chosen.path, executable.stamp, executable.notes) as binary:
         program = None
         if request.launch is not None:
             caller = None if request.keep_user else sudo_caller()
@@ -286,6 +286,8 @@ class _Session:
         try:
             drain.start()
             self._binary.hold()
+            for pid in self._chosen.pids or here:
+                self._binary.check_image(pid, self._chosen.twins.get(pid))
             # Probes go to the inode of what was read, even when the path is replaced meanwhile.
             path = f"/proc/self/fd/{self._binary.descriptor}"
             probes.attach(plan, path, self._chosen.pids, twins=self._chosen.twins, entry_only=self._request.entry_only)

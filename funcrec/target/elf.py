@@ -265,6 +265,12 @@ class ElfFile:
                 found.setdefault(address, name)
         return found
 
+    @property
+    def notes(self) -> tuple[tuple[int, bytes], ...]:
+        """File offset and bytes of the notes that a process has in its memory: the build ids."""
+        areas = [(program[2], program[5]) for program in self._programs if program[0] == _PT_NOTE and program[5]]
+        return tuple((offset, bytes(self.slice(offset, size))) for offset, size in areas)
+
     def note(self, owner: bytes, kind: int) -> bytes | None:
         """Contents of the first note of an owner and type (`owner` with its NUL), None when there is none."""
         areas = [(program[2], program[5]) for program in self._programs if program[0] == _PT_NOTE]

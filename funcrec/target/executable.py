@@ -246,6 +246,11 @@ class Executable:
         """
         return debug_file(self._elf, self._debug_file)
 
+    @property
+    def notes(self) -> tuple[tuple[int, bytes], ...]:
+        """See `ElfFile.notes`."""
+        return self._elf.notes
+
     @cached_property
     def gnu_build_id(self) -> str:
         """Hexadecimal GNU build id, "" without one."""

@@ -1,5 +1,6 @@
 """Probes are for the file that was read: whoever would change it waits until they are gone."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 from funcrec.errors import TargetError
 from funcrec.record.binary import Binary
 from funcrec.target.elf import FileStamp
+from funcrec.target.executable import Executable
 from funcrec.trace.reader import TraceReader
 from tests.conftest import Program, RecordedTrace, Starter, probes
 from tests.integration.scenarios import own_workload, patterns
+from tests.toolchain import PROGRAMS, go_build
 
 
 def ended_by_writer(trace: RecordedTrace) -> bool:
@@ -57,6 +60,44 @@ def test_a_writer_who_was_there_before_is_found_out(start_recording: Starter, tm
         file.seek(0, 2)
         file.write(b"\0")
     assert ended_by_writer(recording.finish())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["found", "appears"])
+def test_a_process_with_another_build_in_its_memory_is_refused(
+    start_recording: Starter, start_program: Callable[..., Program], tmp_path: Path, late: bool
+) -> None:
+    """Its file is the one that was read, what it mapped is not: here because its build id was patched."""
+    binary = Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
+    program = start_program(binary, "20", "2", "forever")
+    assert program.read_line() == "ready"
+    if late:
+        recording = start_recording(binary, ["main.*"])
+        recording.wait_armed()
+    ((offset, note),) = Executable.open(str(binary)).notes
+    with open(f"/proc/{program.pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(_mapped_at(program.pid, binary, offset))
+        assert memory.read(len(note)) == note
+        memory.seek(-len(note) // 2, 1)
+        memory.write(b"another build")
+    if late:
+        program.proceed()
+    else:
+        recording = start_recording(binary, ["main.*"])
+    trace = recording.finish()
+    assert trace.status == 4
+    assert f"process {program.pid} has another build of {binary} in its memory" in trace.stderr
+    assert max(probes(program.pid, binary)) < offset + len(note)  # all that differs is what was patched
+    assert program.process.poll() is None
+    program.process.kill()
+
+
+def _mapped_at(pid: int, binary: Path, offset: int) -> int:
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        span, _, start, *_ = line.split()
+        low, high = (int(address, 16) for address in span.split("-"))
+        if line.endswith(str(binary)) and int(start, 16) <= offset < int(start, 16) + high - low:
+            return low + offset - int(start, 16)
+    raise AssertionError(f"offset {offset} is not mapped")
 
 
 def test_a_file_that_took_the_place_of_the_one_that_was_read_is_refused(tmp_path: Path) -> None:
