@@ -93,7 +93,7 @@ test-bpf: setup ## the tests with real uprobes only
 test-all: test-packages ## all tests, with every Go version and build variant
 	@$(PYTEST)
 
-test-real: setup ## etcd, caddy, hugo and prometheus at pinned versions, under load; builds take minutes
+test-real: setup ## etcd, caddy, hugo, prometheus and the API server of Kubernetes at pinned versions, under load; builds take minutes
 	@FUNCREC_REAL=1 $(VENV)/bin/pytest -q -s tests/real
 
 demo: setup ## build real Go programs, record them under load: a call graph, then a release compared with the one before
