@@ -16,6 +16,7 @@ from funcrec.report.columns import Mask
 from funcrec.report.conditions import holds
 from funcrec.report.nesting import nearest_shown, with_callees, with_callers
 from funcrec.report.request import FilterRequest, OutputRequest, Overhead, TimeRange
+from funcrec.report.windows import Known, Window
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,16 +37,20 @@ class Selection:
         calls: all calls of the trace (durations without the probes' cost when that was asked for).
         mask: bool per call, True for those shown.
         request: what was asked.
-        ids: i64, number in the trace of each of `calls` when these are only a part; None: their rows.
-        since: row from which on calls belong to this part; those before are callers, told in earlier parts.
+        window: which part of the trace `calls` are, None when they are all; those before `since` were shown in earlier
+            parts.
     """
 
     trace: "Trace"
     calls: Calls
     mask: Mask
     request: FilterRequest
-    ids: NDArray[np.int64] | None = None
-    since: int = 0
+    window: Window | None = None
+
+    @property
+    def since(self) -> int:
+        """Row of the first call that belongs to this part; those before are callers."""
+        return 0 if self.window is None else self.window.first
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -54,7 +59,7 @@ class Selection:
 
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
-        return rows if self.ids is None else np.where(rows >= 0, self.ids[rows], -1)
+        return rows if self.window is None else self.window.numbers(rows)
 
     @cached_property
     def parents(self) -> NDArray[np.int64]:
@@ -142,16 +147,8 @@ def select(trace: "Trace", request: FilterRequest) -> Selection:
         from funcrec.report.overhead import without_overhead
 
         calls = without_overhead(trace)
-    mask = mask_of(trace, calls, request, Known(np.unique(calls.pid), np.unique(calls.goid)))
+    mask = mask_of(trace, calls, request, Known.of(calls))
     return Selection(trace, calls, mask, request)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Processes and goroutines of the calls of a trace, ascending."""
-
-    pids: NDArray[np.uint32]
-    goids: NDArray[np.uint64]
 
 
 def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) -> Mask:

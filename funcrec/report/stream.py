@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
 from funcrec.report.conditions import BUILT_IN
-from funcrec.report.filters import Known, Selection, mask_of, select
+from funcrec.report.filters import Selection, mask_of, select
 from funcrec.report.request import FilterRequest, Overhead
 from funcrec.report.windows import SIZE, Foresight, Passage, look_ahead
 
@@ -52,27 +52,20 @@ class Stream:
         return selection
 
     def __iter__(self) -> Iterator[Selection]:
-        self.calls = self.shown = 0
-        for selection in self.again():
-            self.calls += len(selection.calls) - selection.since
-            self.shown += len(selection)
+        calls = shown = 0  # of this time: some look at a trace twice
+        for selection in self._made() if self._only is None else (self._only,):
+            calls += len(selection.calls) - selection.since
+            shown += len(selection)
+            self.calls, self.shown = calls, shown
             yield selection
-
-    def again(self) -> Iterator[Selection]:
-        """Yield the selections, counting nothing."""
-        if self._only is not None:
-            yield self._only
-        else:
-            yield from self._made()
 
     def _made(self) -> Iterator[Selection]:
         if self.foresight is None:
             yield select(self.trace, self.request)
             return
-        known = Known(self.foresight.pids, self.foresight.goids)
         for window in Passage(self.trace, self._size, self.foresight).windows():
-            mask = mask_of(self.trace, window.calls, self.request, known)
-            yield Selection(self.trace, window.calls, mask, self.request, window.ids, window.first)
+            mask = mask_of(self.trace, window.calls, self.request, window.known)
+            yield Selection(self.trace, window.calls, mask, self.request, window)
 
 
 def needs_everything(request: FilterRequest) -> bool:

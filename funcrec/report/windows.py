@@ -44,6 +44,7 @@ class Window:
         ids: i64, number in the whole trace of each of `calls`.
         first: row of the first call that began here.
         begin_ns, end_ns: what happened from the one to just before the other is in this window.
+        known: what occurs in the whole trace.
     """
 
     calls: Calls
@@ -51,11 +52,29 @@ class Window:
     first: int
     begin_ns: int
     end_ns: int
+    known: "Known"
 
     @classmethod
     def whole(cls, calls: Calls) -> "Window":
         """All calls of a trace as one window."""
-        return cls(calls, np.arange(len(calls)), 0, 0, NEVER)
+        return cls(calls, np.arange(len(calls)), 0, 0, NEVER, Known.of(calls))
+
+    def numbers(self, rows: Index) -> Index:
+        """Return the numbers in the whole trace of some rows; -1 stays -1."""
+        return np.where(rows >= 0, self.ids[rows], -1) if len(self.ids) else rows
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Processes and goroutines of the calls of a trace, ascending."""
+
+    pids: NDArray[np.uint32]
+    goids: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, calls: Calls) -> "Known":
+        """Those of some calls."""
+        return cls(np.unique(calls.pid), np.unique(calls.goid))
 
 
 def windows(trace: "Trace", size: int = SIZE) -> Iterator[Window]:
@@ -105,15 +124,17 @@ class Foresight:
         entry_event: i64[k], ascending: which calls.
         ends: what ended them. state: u8[k], as the events alone say.
         callees_ns: i64[k], time in direct callees.
-        pids, goids: that occur in the trace, ascending.
+        known: what occurs in the trace.
+        nested: every one that is over was seen to end, and no program began where frames of another were open: whatever
+            is not over goes on to the end of the trace.
     """
 
     entry_event: Index
     ends: Ends
     state: NDArray[np.uint8]
     callees_ns: Index
-    pids: NDArray[np.uint32]
-    goids: NDArray[np.uint64]
+    known: Known
+    nested: bool
 
     def place(self, entry_event: Index) -> Index:
         """Return where calls stand here; they must be known."""
@@ -205,6 +226,7 @@ class Passage:
         self._state_sites = roles >= SiteRole.RECOVERY
         self._starts, self._faults = (np.flatnonzero(roles == role) for role in (SiteRole.START, SiteRole.FAULT))
         self._images: dict[int, int] = {}  # programs that began in each process before this window
+        self._replaced = False  # frames of a program were open when another began
         self._carried = _Carried.none()
         self._learnt: list[tuple[NDArray[Any], ...]] = []
         self._stacks: list[tuple[NDArray[np.uint32], NDArray[np.uint64]]] = []
@@ -222,7 +244,9 @@ class Passage:
 
     def windows(self) -> Iterator[Window]:
         """Yield the calls of each window."""
-        begin_ns, born = 0, 0
+        if self._known is None:
+            return
+        begin_ns, born, known = 0, 0, self._known.known
         for parts, until in stretches(self._trace, self._size):
             first = len(self._carried)
             part = self._pair(self._streams(parts), last=until == NEVER)
@@ -231,7 +255,7 @@ class Passage:
             born += len(order) - first
             still = np.flatnonzero(~part.over[order])
             self._carry(part, order[still], ids[still])
-            window = Window(self._table(part, order), ids, first, begin_ns, until)
+            window = Window(self._table(part, order), ids, first, begin_ns, until, known)
             del part, order, ids, still  # the next window takes as much
             yield window
             del window
@@ -245,7 +269,10 @@ class Passage:
         order = np.argsort(event)
         pids, goids = (np.unique(np.concatenate(each)) for each in zip(*self._stacks, strict=True))
         ends = Ends(over_ns[order], exit_event[order])
-        return Foresight(event[order], ends, state[order], callees_ns[order], pids, goids)
+        trace = self._trace
+        nested = not (self._replaced or trace.lost or any(note.functions for note in trace.notes))
+        nested &= bool((state <= State.OPEN).all())
+        return Foresight(event[order], ends, state[order], callees_ns[order], Known(pids, goids), nested)
 
     def _streams(self, parts: list[Part]) -> Streams:
         """Order the events of a window, behind the entries of the frames that are open when it begins."""
@@ -318,6 +345,8 @@ class Passage:
             caller=streams.caller[local],
         )
         image = streams.stacks.image[stack]
+        now = [self._images.get(pid, 0) for pid in entries.pid.tolist()] if len(self._starts) else []
+        self._replaced |= bool((image != now).any()) if now else False
         ids = rows if ids is None else ids
         self._carried = _Carried(entries, part.number[rows], image, ids, part.callees_ns[rows])
 

@@ -4,12 +4,15 @@ A trace in formats/golden/vN/ is never changed. A listing changes only in the co
 `python -m tests.golden.make --listings` writes them again.
 """
 
+import base64
 import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +42,14 @@ VIEWS = {
     "graph.json": ["graph", "--format", "json"],
     "goroutines.txt": ["goroutines"],
     "goroutines.json": ["goroutines", "--format", "json"],
-    # Exports to csv and jsonl are what `report` writes; the page is not here because it holds its own program.
+    # Exports to csv and jsonl are what `report` writes; of the page the data, without its own program.
     "export.chrome.json": ["export", "--format", "chrome", "-o", "-"],
     "export.speedscope.json": ["export", "--format", "speedscope", "-o", "-"],
     "export.folded": ["export", "--format", "folded", "-o", "-"],
     "export.pftrace": ["export", "--format", "perfetto", "-o", "-"],
     "export.pprof": ["export", "--format", "pprof", "-o", "-"],
     "export.parquet.jsonl": ["export", "--format", "parquet", "-o", "-"],
+    "export.html.jsonl": ["export", "--format", "html", "-o", "-"],
 }
 EXISTING = {name: command for name, command in VIEWS.items() if command[0] in COMMANDS}
 
@@ -74,8 +78,24 @@ def _parquet_rows(data: bytes) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+def _page_data(page: bytes) -> bytes:
+    """What a page shows: a line for each fact and each column of the calls, whose bytes depend on zlib's version."""
+    held = re.findall(rb'<script type="application/[a-z-]+" id="([a-z0-9-]+)">(.*?)</script>', page, re.DOTALL)
+    scripts = {name.decode(): content for name, content in held}
+    facts = json.loads(scripts["facts"])
+    lines: list[tuple[str, object]] = [(name, value) for name, value in facts.items() if name != "traces"]
+    for number, trace in enumerate(facts["traces"]):
+        data = base64.b64decode(scripts[f"columns-{number}"])
+        places = trace.pop("columns")
+        lines += [(f"{number} {name}", value) for name, value in trace.items()]
+        for name, (offset, size) in places.items():
+            column = zlib.decompress(data[offset : offset + size])
+            lines.append((f"{number} {name}", column.decode() if name == "values" else column.hex()))
+    return b"".join(json.dumps({name: value}).encode() + b"\n" for name, value in lines)
+
+
 # Compressed files are compared by what they hold.
-_INSIDE: dict[str, Callable[[bytes], bytes]] = {"pprof": gzip.decompress, "parquet": _parquet_rows}
+_INSIDE: dict[str, Callable[[bytes], bytes]] = {"pprof": gzip.decompress, "parquet": _parquet_rows, "html": _page_data}
 
 
 @pytest.mark.parametrize("name", EXISTING)

@@ -41,7 +41,7 @@ def totals(timeline):
 
 
 def test_perfetto_loads_every_call_without_complaint(timeline):
-    data = b"".join(perfetto.encode(timeline))
+    data = b"".join(perfetto.encode(lambda: [timeline]))
     complaints, slices, unfinished, lost = consumers.TraceProcessor(data).query(
         "select name, value from stats where value > 0 and severity != 'info'",
         "select name, count(*) n from slice where name not like '%lost' group by name",
@@ -56,7 +56,7 @@ def test_perfetto_loads_every_call_without_complaint(timeline):
 
 def test_perfetto_nests_times_and_places_calls_as_recorded():
     timeline = build(make(600, 3, 2, broken=False))
-    data = b"".join(perfetto.encode(timeline))
+    data = b"".join(perfetto.encode(lambda: [timeline]))
     (slices,) = consumers.TraceProcessor(data).query(
         "select s.ts, s.dur, s.depth, t.name track, "
         "extract_arg(s.arg_set_id, 'source.file_name') file from slice s join track t on t.id = s.track_id "
@@ -76,7 +76,7 @@ def test_perfetto_nests_times_and_places_calls_as_recorded():
 
 def test_perfetto_has_values_and_flows():
     timeline = build(with_values(make(300, 3, 4, names=["main.f0", "main.f1"], broken=False)))
-    data = b"".join(perfetto.encode(timeline))
+    data = b"".join(perfetto.encode(lambda: [timeline]))
     arguments, flows = consumers.TraceProcessor(data).query(
         "select extract_arg(arg_set_id, 'debug.args.name') name, extract_arg(arg_set_id, 'debug.results.r0[0]') r0 "
         "from slice limit 1",
@@ -88,7 +88,7 @@ def test_perfetto_has_values_and_flows():
 
 
 def test_perfetto_also_loads_the_chrome_export(timeline):
-    data = b"".join(chrome.encode(timeline))
+    data = b"".join(chrome.encode([timeline]))
     complaints, slices = consumers.TraceProcessor(data).query(
         "select name, value from stats where value > 0 and severity != 'info'",
         "select name, count(*) n from slice where category = 'go' group by name",
@@ -117,7 +117,7 @@ def top(*arguments):
 @pytest.fixture
 def profile(timeline, tmp_path):
     path = tmp_path / "calls.pb.gz"
-    path.write_bytes(b"".join(pprof.encode(timeline)))
+    path.write_bytes(b"".join(pprof.encode([timeline])))
     return path
 
 
@@ -150,7 +150,7 @@ def test_pprof_cumulative_is_total_time_without_recursion():
 def temporary_profile(timeline, **options):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calls.pb.gz"
-        path.write_bytes(b"".join(pprof.encode(timeline, **options)))
+        path.write_bytes(b"".join(pprof.encode([timeline], **options)))
         yield path
 
 
@@ -226,7 +226,7 @@ def flame_graph(folded_stacks: bytes, *options: str) -> dict[str, int]:
 
 
 def test_inferno_draws_the_self_times(timeline):
-    drawn = flame_graph(b"".join(folded.encode(timeline)))
+    drawn = flame_graph(b"".join(folded.encode([timeline])))
     assert drawn["all"] == timeline.self_ns.sum()
     shown = {name.replace(";", ",") for name in timeline.source.function_names}
     assert set(drawn) <= {*shown, "all"}
@@ -236,10 +236,10 @@ def test_inferno_draws_the_self_times(timeline):
 def test_inferno_draws_the_difference_of_two_traces(timeline, tmp_path):
     """Two counts a line are what inferno's own tool makes of two files."""
     other = build(with_values(make(300, 3, seed=9)))
-    pair = b"".join(folded.encode_pair(timeline, other))
+    pair = b"".join(folded.encode_pair([timeline], [other]))
     files = [tmp_path / "base", tmp_path / "new"]
     for path, each in zip(files, (timeline, other), strict=True):
-        path.write_bytes(b"".join(folded.encode(each)))
+        path.write_bytes(b"".join(folded.encode([each])))
     made = subprocess.run([consumers.inferno("diff-folded"), *files], capture_output=True, check=True).stdout
     assert sorted(made.splitlines()) == sorted(pair.splitlines())
     assert flame_graph(pair)["all"] == other.self_ns.sum()
@@ -258,7 +258,7 @@ def test_speedscope_imports(timeline, tmp_path, which, browser):
         "pprof": (".pb.gz", pprof.encode),
     }[which]
     path = tmp_path / f"calls{suffix}"
-    path.write_bytes(b"".join(encode(timeline)))
+    path.write_bytes(b"".join(encode([timeline])))
     page = consumers.speedscope() / "dist" / "release" / "index.html"
     tab = browser.new_page()
     said, alerts = [], []

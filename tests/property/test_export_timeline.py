@@ -84,16 +84,16 @@ def test_call_trees_in_every_format(seed: int, size: int, drop: float, hidden: l
     trace = make_trace([[event for event in random_tree_events(rng, size) if rng.random() >= drop]])
     timeline = timeline_of(trace, hidden)
     check(timeline)
-    events = json.loads(b"".join(chrome.encode(timeline)))["traceEvents"]
+    events = json.loads(b"".join(chrome.encode([timeline])))["traceEvents"]
     shown = Counter(event["name"] for event in events if event["ph"] in "XBi" and event.get("cat") == "go")
     names = timeline.source.function_names
     assert shown == Counter(names[function] for function in timeline.function.tolist())
-    profiles = json.loads(b"".join(speedscope.encode(timeline)))["profiles"]
+    profiles = json.loads(b"".join(speedscope.encode([timeline])))["profiles"]
     assert sum(len(profile["events"]) for profile in profiles) == 2 * len(timeline)
-    weights = [int(line.rpartition(b" ")[2]) for line in b"".join(folded.encode(timeline)).splitlines()]
+    weights = [int(line.rpartition(b" ")[2]) for line in b"".join(folded.encode([timeline])).splitlines()]
     assert sum(weights) == timeline.self_ns.sum()
-    assert b"".join(perfetto.encode(timeline))
-    assert b"".join(pprof.encode(timeline))[:2] == b"\x1f\x8b"
+    assert b"".join(perfetto.encode(lambda: [timeline]))
+    assert b"".join(pprof.encode([timeline]))[:2] == b"\x1f\x8b"
     assert b"".join(parquet.encode([timeline.source]))[:4] == b"PAR1"
     pieces, _ = encode_page([timeline.source], ["x"], max_calls=50)
     assert b"".join(pieces).startswith(b"<!doctype html>")

@@ -1,6 +1,7 @@
 """What is written window by window is what is written of the whole trace, under any filters."""
 
 import io
+import json
 import random
 from typing import Any
 
@@ -14,12 +15,12 @@ from funcrec.report.export.run import ExportRequest, export
 from funcrec.report.recording import Trace
 from funcrec.report.request import filter_request
 from funcrec.report.stream import Stream
-from funcrec.trace.records import CallSite
+from funcrec.trace.records import CallSite, GoroutineRecord
 from tests.calltrees import make_trace, random_tree_events
 
 WHOLE = 1 << 40
 PLACES = [CallSite(0x5000 + at, name, 16 * at, "/src/main.go", at + 7) for at, name in enumerate(("main.a", "main.b"))]
-FORMATS = (ExportFormat.JSONL, ExportFormat.CSV, ExportFormat.PARQUET)
+FORMATS = [form for form in ExportFormat if form != ExportFormat.HTML]
 FILTERS: dict[str, list[Any]] = {
     "min_ns": [1, 40],
     "max_ns": [60],
@@ -38,7 +39,12 @@ requests = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for
 def tree_trace(seed: int, calls: int, drop: float) -> Trace:
     rng = random.Random(seed)
     events = [event for event in random_tree_events(rng, calls) if rng.random() >= drop]
-    return make_trace([events[low : low + 20] for low in range(0, len(events), 20)], call_sites=PLACES)
+    trace = make_trace([events[low : low + 20] for low in range(0, len(events), 20)], call_sites=PLACES)
+    trace.goroutines += [
+        GoroutineRecord(100, goid, goid - 1, 1 + rng.randrange(2), "main.work", rng.choice([0, 1050, 1 << 40]))
+        for goid in (1, 2, 3)
+    ]
+    return trace
 
 
 def written(trace: Trace, filters: dict[str, Any], size: int, request: ExportRequest) -> tuple[Any, ...]:
@@ -52,8 +58,28 @@ def written(trace: Trace, filters: dict[str, Any], size: int, request: ExportReq
     return content(request.format, file), stream.shown, stream.calls, notes
 
 
+def named_first(data: bytes) -> list[Any]:
+    """Goroutines are named where they appear first, which is no matter to viewers."""
+    return sorted(json.loads(data)["traceEvents"], key=lambda event: event["ph"] != "M")
+
+
+def packets(data: bytes) -> list[bytes]:
+    """The same of Perfetto's packets: what only says names first."""
+    protos = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
+    found = sorted(protos.Trace.FromString(data).packet, key=_kind)
+    return [packet.SerializeToString() for packet in found]
+
+
+def _kind(packet: Any) -> tuple[bool, bool]:
+    return packet.HasField("track_event"), packet.HasField("interned_data")
+
+
 def content(form: ExportFormat, file: io.BytesIO) -> Any:
     """What a reader sees: parts of a trace are row groups of their own."""
+    if form == ExportFormat.CHROME:
+        return named_first(file.getvalue())
+    if form == ExportFormat.PERFETTO:
+        return packets(file.getvalue())
     if form != ExportFormat.PARQUET:
         return file.getvalue()
     return pytest.importorskip("pyarrow.parquet").read_table(file).to_pylist()
@@ -67,12 +93,13 @@ def content(form: ExportFormat, file: io.BytesIO) -> Any:
     requests,
     st.integers(20, 90),
     st.sampled_from(FORMATS),
+    st.booleans(),
 )
 def test_windows_write_what_the_whole_trace_does(
-    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int, form: ExportFormat
+    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int, form: ExportFormat, apart: bool
 ) -> None:
     trace = tree_trace(seed, calls, drop)
-    request = ExportRequest(form)
+    request = ExportRequest(form, by_goroutine=apart)
     whole, parts = (written(trace, filters, each, request) for each in (WHOLE, size))
     assert parts == whole
 

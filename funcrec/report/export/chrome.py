@@ -6,17 +6,20 @@ ids must be numbers from 1 to 2**32 - 1: each track gets a small number when the
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funcrec.report.calls import State
-from funcrec.report.export.creation import creations
-from funcrec.report.export.source import NOTHING
+from funcrec.report.export.creation import Creations
+from funcrec.report.export.source import NOTHING, Source
 from funcrec.report.export.text import printable_tree, to_json
 from funcrec.report.export.timeline import Index, Timeline
 from funcrec.report.text import printable
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
 
 _CHUNK = 1 << 14
 _LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript
@@ -26,34 +29,36 @@ _ALIKE = str.maketrans("123456789", "0" * 9)
 _PHASE = {State.OPEN: "B", State.ENTRY: "i"}
 
 
-def encode(timeline: Timeline) -> Iterator[bytes]:
-    """Yield the file in pieces."""
-    trace = timeline.source.trace
-    about = {
-        "tool": trace.header.tool,
-        "start_monotonic_ns": str(trace.start_ns),
-        "lost_events": timeline.source.lost_events,
-    }
-    yield f'{{"displayTimeUnit":"ns","otherData":{to_json(about)},"traceEvents":[\n'.encode()
-    yield _metadata(timeline).encode()
-    names = [f'"name":{to_json(name)},"cat":"go","ts":' for name in timeline.source.function_names]
-    threads = [f',"pid":{t.pid},"tid":{tid}' for t, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True)]
-    order = timeline.in_start_order()
-    for low in range(0, len(order), _CHUNK):
-        yield _events(timeline, order[low : low + _CHUNK], names, threads).encode("utf-8", "replace")
-    yield (_flows(timeline) + _losses(timeline)).encode()
+def encode(timelines: Iterable[Timeline]) -> Iterator[bytes]:
+    """Yield the file in pieces, of the parts of one trace."""
+    arrows: Creations | None = None
+    threads: dict[int, str] = {}  # by the number of the track
+    for timeline in timelines:
+        source = timeline.source
+        if arrows is None:
+            arrows = Creations(source.trace)
+            yield _opening(source).encode()
+            names = [f'"name":{to_json(name)},"cat":"go","ts":' for name in source.function_names]
+        yield _metadata(timeline, threads).encode()
+        arrows.add(timeline)
+        of_track = [threads[track.number] for track in timeline.tracks]
+        order = timeline.in_start_order()
+        for low in range(0, len(order), _CHUNK):
+            yield _events(timeline, order[low : low + _CHUNK], names, of_track).encode("utf-8", "replace")
+    if arrows is not None:
+        yield (_flows(arrows, threads) + _losses(source.trace)).encode()
     # A last event without a comma, so that all others can be written alike.
     yield b'{"ph":"M","name":"trace_end","pid":0,"tid":0}\n]}\n'
 
 
-def _thread_ids(timeline: Timeline) -> list[int]:
-    """One thread number per track, unique within its process: the goroutine's id where that is possible."""
-    plain = all(0 < t.goid < 1 << 32 and t.stack == 0 for t in timeline.tracks)
-    return [t.goid for t in timeline.tracks] if plain else list(range(1, len(timeline.tracks) + 1))
-
-
-def _metadata(timeline: Timeline) -> str:
-    records = [
+def _opening(source: Source) -> str:
+    trace = source.trace
+    about = {
+        "tool": trace.header.tool,
+        "start_monotonic_ns": str(trace.start_ns),
+        "lost_events": source.lost_events,
+    }
+    processes = [
         {
             "ph": "M",
             "name": "process_name",
@@ -61,9 +66,25 @@ def _metadata(timeline: Timeline) -> str:
             "tid": 0,
             "args": {"name": printable(p.exe.rpartition("/")[2])},
         }
-        for p in timeline.source.trace.processes
+        for p in trace.processes
     ]
-    for track, tid in zip(timeline.tracks, _thread_ids(timeline), strict=True):
+    head = f'{{"displayTimeUnit":"ns","otherData":{to_json(about)},"traceEvents":[\n'
+    return head + "".join(to_json(record) + ",\n" for record in processes)
+
+
+def _metadata(timeline: Timeline, threads: dict[int, str]) -> str:
+    """Names of the tracks that are new; how they are referred to goes to `threads`.
+
+    The thread number of a track is the goroutine's id where that is possible for all of the trace.
+    """
+    calls, goids = timeline.source.calls, timeline.source.known.goids
+    plain = not calls.stack.any() and bool(((goids > 0) & (goids < 1 << 32)).all())
+    records = []
+    for track in timeline.tracks:
+        if not track.new:
+            continue
+        tid = track.goid if plain else track.number + 1
+        threads[track.number] = f',"pid":{track.pid},"tid":{tid}'
         common: dict[str, Any] = {"ph": "M", "pid": track.pid, "tid": tid}
         records.append({**common, "name": "thread_name", "args": {"name": printable(track.title)}})
         records.append({**common, "name": "thread_sort_index", "args": {"sort_index": tid}})
@@ -138,22 +159,20 @@ def _exact(value: Any) -> Any:
             return value
 
 
-def _flows(timeline: Timeline) -> str:
+def _flows(arrows: Creations, threads: dict[int, str]) -> str:
     """Arrows from the creating call to the first call of the goroutine."""
-    threads = _thread_ids(timeline)
     events = []
-    for number, creation in enumerate(creations(timeline), start=1):
-        for phase, call in (("s", creation.origin), ("f", creation.target)):
-            track = int(timeline.track[call])
+    for number, creation in enumerate(arrows.found(), start=1):
+        for phase, end in (("s", creation.origin), ("f", creation.target)):
             events.append(
-                f'{{"ph":"{phase}","bp":"e","id":{number},"name":"go","cat":"go","pid":{timeline.tracks[track].pid},'
-                f'"tid":{threads[track]},"ts":{_microseconds(timeline.start_ns[call : call + 1])[0]}}},\n'
+                f'{{"ph":"{phase}","bp":"e","id":{number},"name":"go","cat":"go"{threads[end.track]},'
+                f'"ts":{_microseconds(np.array([end.start_ns]))[0]}}},\n'
             )
     return "".join(events)
 
 
-def _losses(timeline: Timeline) -> str:
-    start = timeline.source.trace.start_ns
+def _losses(trace: "Trace") -> str:
+    start = trace.start_ns
     return "".join(
         to_json(
             {
@@ -168,5 +187,5 @@ def _losses(timeline: Timeline) -> str:
             }
         )
         + ",\n"
-        for record in timeline.source.trace.lost
+        for record in trace.lost
     )

@@ -3,25 +3,25 @@
 Two traces give `outer;inner BASE NEW`, what their difffolded.pl makes of two files, for a differential flame graph.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from funcrec.report.export.stacks import Stacks, merge
+from funcrec.report.export.stacks import Stacks, profile
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
 _CHUNK = 1 << 12
 
 
-def encode(timeline: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]:
-    """Yield lines in pieces; with `by_goroutine` the outermost frame is the goroutine."""
-    return _in_pieces(f"{stack} {weight}\n" for stack, weight in _weights(timeline, by_goroutine))
+def encode(timelines: Iterable[Timeline], *, by_goroutine: bool = False) -> Iterator[bytes]:
+    """Yield lines in pieces, of the parts of one trace; with `by_goroutine` the outermost frame is the goroutine."""
+    return _in_pieces(f"{stack} {weight}\n" for stack, weight in _weights(timelines, by_goroutine))
 
 
-def encode_pair(base: Timeline, new: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]:
+def encode_pair(base: Iterable[Timeline], new: Iterable[Timeline], *, by_goroutine: bool = False) -> Iterator[bytes]:
     """Yield the lines of two traces; a stack of one side only has 0 on the other."""
     pairs: dict[str, list[int]] = {}
-    for side, timeline in enumerate((base, new)):
-        for stack, weight in _weights(timeline, by_goroutine):
+    for side, timelines in enumerate((base, new)):
+        for stack, weight in _weights(timelines, by_goroutine):
             pairs.setdefault(stack, [0, 0])[side] += weight
     return _in_pieces(f"{stack} {before} {after}\n" for stack, (before, after) in pairs.items())
 
@@ -36,12 +36,13 @@ def _in_pieces(lines: Iterator[str]) -> Iterator[bytes]:
     yield "".join(pieces).encode("utf-8", "replace")
 
 
-def _weights(timeline: Timeline, by_goroutine: bool) -> Iterator[tuple[str, int]]:
+def _weights(timelines: Iterable[Timeline], by_goroutine: bool) -> Iterator[tuple[str, int]]:
     """Stacks that took time themselves."""
-    stacks = merge(timeline, by_track=by_goroutine)
+    made = profile(timelines, by_track=by_goroutine)
+    stacks = made.stacks
     # Frames are parted by semicolons, and Go type arguments such as struct { A int; B string } have them.
-    names = [name.replace(";", ",") for name in timeline.source.function_names]
-    titles = [printable(track.title).replace(";", ",") for track in timeline.tracks]
+    names = [name.replace(";", ",") for name in made.source.function_names]
+    titles = [printable(track.title).replace(";", ",") for track in made.tracks]
     for node, weight in enumerate(stacks.self_ns.tolist()):
         if weight:
             yield ";".join(_frames(stacks, node, names, titles)), weight

@@ -4,8 +4,8 @@ Field numbers and meanings: protos/perfetto/trace/ of Perfetto 52 (trace_packet.
 interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a thread: thread ids are 32 bits there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.export import wire
 from funcrec.report.export.annotations import bodies, cell_bodies, heads
-from funcrec.report.export.creation import creations
+from funcrec.report.export.creation import Creations
 from funcrec.report.export.source import Source
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
+
+if TYPE_CHECKING:
+    from funcrec.report.recording import Trace
 
 # One writer, one packet sequence. Track ids are global in a trace: a base keeps ours apart when traces are joined.
 _SEQUENCE = 1
@@ -28,28 +31,41 @@ _EXPLICIT_ORDER, _NO_MERGE = 3, 2
 _CHUNK = 1 << 14
 
 
-def encode(timeline: Timeline) -> Iterator[bytes]:
-    """Yield the trace in pieces."""
-    yield _opening(timeline)
-    flows = _Flows(timeline)
+def encode(parts: Callable[[], Iterable[Timeline]]) -> Iterator[bytes]:
+    """Yield the trace in pieces.
+
+    Args:
+        parts: gives the parts of one trace each time; twice, because an arrow is told where it begins.
+    """
+    flows: _Flows | None = None
     names = _AnnotationNames()
-    call, begin = timeline.edges()
-    # In order of time; stable, so that equal times of a track keep the order of the tour.
-    order = np.argsort(np.where(begin, timeline.start_ns[call], timeline.end_ns[call]), kind="stable")
-    call, begin = call[order], begin[order]
-    for low in range(0, len(call), _CHUNK):
-        part = slice(low, low + _CHUNK)
-        yield _events(timeline, call[part], begin[part], names, flows)
-    yield _losses(timeline)
+    for timeline in parts():
+        source = timeline.source
+        if flows is None:
+            yield _opening(source)
+            flows = _Flows(source.trace, [timeline] if source.window is None else parts())
+        yield b"".join(_packet(wire.field(60, descriptor)) for descriptor in _tracks(timeline))
+        call, begin = timeline.edges()
+        until = source.until_ns - source.trace.start_ns
+        here = np.flatnonzero(np.where(begin, timeline.fresh[call], timeline.end_ns[call] < until))
+        call, begin = call[here], begin[here]
+        # In order of time; stable, so that equal times of a track keep the order of the tour.
+        order = np.argsort(np.where(begin, timeline.start_ns[call], timeline.end_ns[call]), kind="stable")
+        call, begin = call[order], begin[order]
+        for low in range(0, len(call), _CHUNK):
+            part = slice(low, low + _CHUNK)
+            yield _events(timeline, call[part], begin[part], names, flows)
+    if flows is not None:
+        yield _losses(source.trace)
 
 
 def _packet(*parts: bytes) -> bytes:
     return wire.field(1, b"".join(parts) + wire.field(10, _SEQUENCE))
 
 
-def _opening(timeline: Timeline) -> bytes:
-    """Clocks, tracks and interned tables: all that the events refer to."""
-    trace = timeline.source.trace
+def _opening(source: Source) -> bytes:
+    """Clocks, processes and interned tables: all that the events refer to, but for their tracks."""
+    trace = source.trace
     reading = trace.header.clock
     clocks = (
         (_MONOTONIC, reading.monotonic_ns),
@@ -57,7 +73,7 @@ def _opening(timeline: Timeline) -> bytes:
         (_REALTIME, reading.realtime_ns),
     )
     snapshot = b"".join(wire.field(1, wire.field(1, number) + wire.field(2, time)) for number, time in clocks)
-    names = timeline.source.function_names
+    names = source.function_names
     interned = [wire.field(2, wire.field(1, i + 1) + wire.field(2, name)) for i, name in enumerate(names)]
     interned += [
         wire.field(
@@ -76,7 +92,7 @@ def _opening(timeline: Timeline) -> bytes:
             wire.field(59, wire.field(58, _MONOTONIC)),
             wire.field(12, b"".join(interned)),
         )
-        + b"".join(_packet(wire.field(60, descriptor)) for descriptor in _tracks(timeline))
+        + b"".join(_packet(wire.field(60, descriptor)) for descriptor in _processes(source))
     )
 
 
@@ -84,12 +100,17 @@ def _track_uuid(number: int) -> int:
     return _UUID_BASE + 0x100000 + number
 
 
-def _tracks(timeline: Timeline) -> Iterator[bytes]:
-    """Track descriptors: process, its "Goroutines" group, one track each; one track for the losses."""
-    trace = timeline.source.trace
-    commands = {record.pid: record for record in trace.processes}
-    pids = sorted({track.pid for track in timeline.tracks} | set(commands))
-    for number, pid in enumerate(pids):
+_LOSSES = _track_uuid(-1)
+
+
+def _pids(source: Source) -> list[int]:
+    return sorted({*source.known.pids.tolist(), *(record.pid for record in source.trace.processes)})
+
+
+def _processes(source: Source) -> Iterator[bytes]:
+    """Track descriptors: process, its "Goroutines" group; one track for the losses."""
+    commands = {record.pid: record for record in source.trace.processes}
+    for number, pid in enumerate(_pids(source)):
         record = commands.get(pid)
         process = wire.field(1, pid)
         if record is not None:
@@ -98,17 +119,22 @@ def _tracks(timeline: Timeline) -> Iterator[bytes]:
         yield wire.field(1, _UUID_BASE + 2 * number) + wire.field(3, process)
         group = wire.field(1, _UUID_BASE + 2 * number + 1) + wire.field(2, "Goroutines")
         yield group + wire.field(5, _UUID_BASE + 2 * number) + wire.field(11, _EXPLICIT_ORDER)
-    ranks = sorted(range(len(timeline.tracks)), key=lambda i: (timeline.tracks[i].goid, timeline.tracks[i].stack))
-    for rank, number in enumerate(ranks):
-        track = timeline.tracks[number]
-        yield (
-            wire.field(1, _track_uuid(number))
-            + wire.field(2, printable(track.title))
-            + wire.field(5, _UUID_BASE + 2 * pids.index(track.pid) + 1)
-            + wire.field(12, rank)
-            + wire.field(15, _NO_MERGE)
-        )
-    yield wire.field(1, _track_uuid(len(timeline.tracks))) + wire.field(2, "funcrec: lost events")
+    yield wire.field(1, _LOSSES) + wire.field(2, "funcrec: lost events")
+
+
+def _tracks(timeline: Timeline) -> Iterator[bytes]:
+    """Track descriptors of the goroutines that appear first, ordered by goroutine, its own stack first."""
+    goids, pids = timeline.source.known.goids, _pids(timeline.source)
+    for track in timeline.tracks:
+        if track.new:
+            rank = 3 * int(np.searchsorted(goids, np.uint64(track.goid))) + (track.stack & 3)
+            yield (
+                wire.field(1, _track_uuid(track.number))
+                + wire.field(2, printable(track.title))
+                + wire.field(5, _UUID_BASE + 2 * pids.index(track.pid) + 1)
+                + wire.field(12, rank)
+                + wire.field(15, _NO_MERGE)
+            )
 
 
 class _AnnotationNames:
@@ -135,13 +161,16 @@ class _AnnotationNames:
 
 
 class _Flows:
-    """Flow fields by the call that starts or ends them."""
+    """Flow fields by the number of the call that starts or ends them."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, trace: "Trace", timelines: Iterable[Timeline]) -> None:
         self._fields: dict[int, bytes] = {}
-        for number, creation in enumerate(creations(timeline), start=1):
-            self._add(creation.origin, wire.fixed64(47, _UUID_BASE + number))
-            self._add(creation.target, wire.fixed64(48, _UUID_BASE + number))
+        creations = Creations(trace)
+        for timeline in timelines if creations else ():
+            creations.add(timeline)
+        for number, creation in enumerate(creations.found(), start=1):
+            self._add(creation.origin.call, wire.fixed64(47, _UUID_BASE + number))
+            self._add(creation.target.call, wire.fixed64(48, _UUID_BASE + number))
         self.calls = np.array(sorted(self._fields), np.int64)
 
     def _add(self, call: int, data: bytes) -> None:
@@ -188,8 +217,9 @@ def _tails(
     for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
         tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))
     if len(flows.calls):
-        for at in np.flatnonzero(begin & np.isin(call, flows.calls)).tolist():
-            tails[at] += flows.field(int(call[at]))
+        numbers = timeline.source.numbers(timeline.row[call])
+        for at in np.flatnonzero(begin & np.isin(numbers, flows.calls)).tolist():
+            tails[at] += flows.field(int(numbers[at]))
     return tails
 
 
@@ -209,7 +239,7 @@ def _events(
     event = wire.join(
         wire.varint_fields(9, kind),
         wire.varint_fields(10, timeline.function[call] + np.uint32(1), begin),
-        wire.varint_fields(11, timeline.track[call].astype(np.int64) + _track_uuid(0)),
+        wire.varint_fields(11, timeline.track_numbers[timeline.track[call]] + _track_uuid(0)),
         wire.varint_fields(34, caller, begin & (caller > 0)),
     )
     packet = wire.join(
@@ -224,13 +254,13 @@ def _lengths(tails: Iterable[bytes]) -> NDArray[np.int64]:
     return np.fromiter(map(len, tails), np.int64)
 
 
-def _losses(timeline: Timeline) -> bytes:
+def _losses(trace: "Trace") -> bytes:
     """An instant at the begin of each window in which events were lost."""
     packets = []
-    for record in timeline.source.trace.lost:
+    for record in trace.lost:
         facts = {"count": record.count, "window_ns": record.last_ns - record.first_ns, "ring": record.ring}
         notes = b"".join(wire.field(4, annotation(wire.field(10, key), value)) for key, value in facts.items())
-        event = wire.field(9, _INSTANT) + wire.field(11, _track_uuid(len(timeline.tracks)))
+        event = wire.field(9, _INSTANT) + wire.field(11, _LOSSES)
         event += wire.field(23, f"{record.count} {record.kind} lost") + notes
         packets.append(_packet(wire.field(8, record.first_ns), wire.field(13, _NEEDS), wire.field(11, event)))
     return b"".join(packets)

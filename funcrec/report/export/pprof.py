@@ -5,10 +5,11 @@ zero; string 0 is empty. Cumulative numbers are pprof's to add up, so that only 
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from funcrec.report.export import wire
-from funcrec.report.export.stacks import Stacks, merge
+from funcrec.report.export.source import Source
+from funcrec.report.export.stacks import Profile, profile
 from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
@@ -56,22 +57,21 @@ class _Locations:
         )
 
 
-def encode(timeline: Timeline, *, by_goroutine: bool = False) -> Iterator[bytes]:
-    """Yield the gzipped profile in pieces; with `by_goroutine` samples carry a `goroutine` label."""
+def encode(timelines: Iterable[Timeline], *, by_goroutine: bool = False) -> Iterator[bytes]:
+    """Yield the gzipped profile in pieces; with `by_goroutine` samples have a label `goroutine`."""
     packer = zlib.compressobj(6, wbits=31)
-    for piece in _profile(timeline, by_goroutine):
+    for piece in _profile(profile(timelines, by_line=True, by_track=by_goroutine)):
         yield packer.compress(piece)
     yield packer.flush()
 
 
-def _profile(timeline: Timeline, by_goroutine: bool) -> Iterator[bytes]:
+def _profile(made: Profile) -> Iterator[bytes]:
     strings, locations = _Strings(), _Locations()
-    stacks = merge(timeline, by_line=True, by_track=by_goroutine)
     yield _types(strings)
-    yield from _samples(timeline, stacks, strings, locations)
+    yield from _samples(made, strings, locations)
     yield locations.encode()
-    yield _functions(timeline, strings)
-    yield _facts(timeline, strings)
+    yield _functions(made.source, strings)
+    yield _facts(made.source, strings)
     yield strings.encode()
 
 
@@ -90,8 +90,9 @@ def _types(strings: _Strings) -> bytes:
     )
 
 
-def _samples(timeline: Timeline, stacks: Stacks, strings: _Strings, locations: _Locations) -> Iterator[bytes]:
-    declared = [function.line for function in timeline.source.trace.functions]
+def _samples(made: Profile, strings: _Strings, locations: _Locations) -> Iterator[bytes]:
+    stacks = made.stacks
+    declared = [function.line for function in made.source.trace.functions]
     parent, function, line = stacks.parent.tolist(), stacks.function.tolist(), stacks.line.tolist()
     calls, self_ns, tracks = stacks.calls.tolist(), stacks.self_ns.tolist(), stacks.track.tolist()
     key, unit = strings("goroutine"), strings("id")
@@ -104,7 +105,7 @@ def _samples(timeline: Timeline, stacks: Stacks, strings: _Strings, locations: _
             inner, at = at, parent[at]
         sample = wire.field(1, b"".join(ids)) + wire.packed(2, (calls[node], self_ns[node]))
         if tracks[node] >= 0:
-            goid = timeline.tracks[tracks[node]].goid
+            goid = made.tracks[tracks[node]].goid
             sample += wire.field(3, wire.field(1, key) + wire.field(3, goid) + wire.field(4, unit))
         pieces.append(wire.field(2, sample))
         if len(pieces) == _CHUNK:
@@ -113,9 +114,9 @@ def _samples(timeline: Timeline, stacks: Stacks, strings: _Strings, locations: _
     yield b"".join(pieces)
 
 
-def _functions(timeline: Timeline, strings: _Strings) -> bytes:
+def _functions(source: Source, strings: _Strings) -> bytes:
     rows = []
-    named = zip(timeline.source.function_names, timeline.source.trace.functions, strict=True)
+    named = zip(source.function_names, source.trace.functions, strict=True)
     for number, (text, function) in enumerate(named):
         name = strings(text)
         rows.append(
@@ -128,15 +129,15 @@ def _functions(timeline: Timeline, strings: _Strings) -> bytes:
     return b"".join(wire.field(5, row) for row in rows)
 
 
-def _facts(timeline: Timeline, strings: _Strings) -> bytes:
+def _facts(source: Source, strings: _Strings) -> bytes:
     """The binary, when and how long, and what a reader should know: losses, the writer."""
-    trace = timeline.source.trace
+    trace = source.trace
     target = trace.header.target
     build = str(target.get("gnu_build_id") or target.get("go_build_id") or "")
     mapping = wire.field(1, 1) + wire.field(5, strings(str(target.get("path", "")))) + wire.field(6, strings(build))
     # has_functions, has_filenames, has_line_numbers: pprof must not look for symbols itself.
     mapping += wire.field(7, True) + wire.field(8, True) + wire.field(9, True)
-    comments = (trace.header.tool, f"{timeline.source.lost_events} events lost")
+    comments = (trace.header.tool, f"{source.lost_events} events lost")
     return (
         wire.field(3, mapping)
         + wire.field(9, trace.header.clock.realtime_ns)

@@ -1,6 +1,6 @@
 """One export from the calls chosen to the bytes of the file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,6 +10,7 @@ from funcrec.report.export.formats import MAX_DEPTH, MAX_STACK, ExportFormat
 from funcrec.report.request import Format, Names
 
 if TYPE_CHECKING:
+    from funcrec.report.export.timeline import Timeline
     from funcrec.report.filters import Selection
     from funcrec.report.stream import Stream
 
@@ -51,12 +52,14 @@ def export(streams: Sequence["Stream"], titles: Sequence[str], request: ExportRe
     if request.format == ExportFormat.PARQUET:
         _write(_parquet(streams[0], request), file)
         return []
-    selections, notes = _drawable([stream.whole() for stream in streams], request.format)
+    drawable = [Drawable(stream, request) for stream in streams]
     if request.format == ExportFormat.HTML:
-        return [*notes, *_html(selections, titles, request, file)]
-    pair = request.format == ExportFormat.FOLDED and len(selections) == 2
-    _write(_folded_pair(selections, request) if pair else _pieces(selections[0], request), file)
-    return notes
+        cut = _html([next(iter(each)) for each in drawable], titles, request, file)
+    else:
+        cut = []
+        _write(_drawn(drawable, request), file)
+    deep = sum(each.left_out for each in drawable)
+    return [*([f"{deep} calls with {drawable[0].limit} callers or more are left out"] if deep else []), *cut]
 
 
 def _write(pieces: Iterable[bytes], file: BinaryIO) -> None:
@@ -72,38 +75,54 @@ def _parquet(stream: "Stream", request: ExportRequest) -> Iterable[bytes]:
     return parquet.encode(Source.of(selection, request.names) for selection in stream)
 
 
-def _drawable(selections: Sequence["Selection"], format_: ExportFormat) -> tuple[list["Selection"], list[str]]:
-    """Leave out what is nested deeper than a viewer can draw, and say how much that is.
+class Drawable:
+    """The selections of a stream without what is nested deeper than a viewer can draw.
 
-    Formats that write a whole stack for each of its frames grow by the square of the depth.
+    Formats that write a whole stack for each of its frames grow by the square of the depth. Where parts of the trace
+    would not nest, or the page is made, the trace is one part.
+
+    Attributes:
+        left_out: calls that were too deep; counted as they go by.
     """
-    whole = format_ in (ExportFormat.PPROF, ExportFormat.FOLDED, ExportFormat.HTML)
-    limit = MAX_STACK if whole else MAX_DEPTH
-    kept = [selection.above(limit) for selection in selections]
-    deep = sum(len(before) - len(after) for before, after in zip(selections, kept, strict=True) if before is not after)
-    return kept, [f"{deep} calls with {limit} callers or more are left out"] if deep else []
+
+    def __init__(self, stream: "Stream", request: ExportRequest) -> None:
+        whole = request.format in (ExportFormat.PPROF, ExportFormat.FOLDED, ExportFormat.HTML)
+        self.limit = MAX_STACK if whole else MAX_DEPTH
+        self.left_out = 0
+        self._stream, self._names = stream, request.names
+        foresight = stream.foresight
+        self._at_once = request.format == ExportFormat.HTML or foresight is None or not foresight.nested
+
+    def __iter__(self) -> "Iterator[Selection]":
+        left_out = 0
+        for selection in [self._stream.whole()] if self._at_once else self._stream:
+            kept = selection.above(self.limit)
+            left_out += len(selection) - len(kept)
+            self.left_out = left_out
+            yield kept
+
+    def timelines(self) -> "Iterator[Timeline]":
+        """Yield the calls arranged on tracks, which have one number in all parts."""
+        from funcrec.report.export.source import Source
+        from funcrec.report.export.timeline import TrackNumbers, build
+
+        numbers: TrackNumbers = {}
+        for selection in self:
+            yield build(Source.of(selection, self._names), numbers)
 
 
-def _pieces(selection: "Selection", request: ExportRequest) -> Iterable[bytes]:
-    from funcrec.report.export.source import Source
-    from funcrec.report.export.timeline import build
-
-    timeline = build(Source.of(selection, request.names))
+def _drawn(drawable: Sequence[Drawable], request: ExportRequest) -> Iterable[bytes]:
     encoder = import_module(f"funcrec.report.export.{request.format}")
-    if request.format in (ExportFormat.PPROF, ExportFormat.FOLDED):
-        pieces: Iterable[bytes] = encoder.encode(timeline, by_goroutine=request.by_goroutine)
+    parts = [each.timelines for each in drawable]
+    if request.format == ExportFormat.PERFETTO:
+        pieces: Iterable[bytes] = encoder.encode(parts[0])
+    elif len(parts) == 2:
+        pieces = encoder.encode_pair(parts[0](), parts[1](), by_goroutine=request.by_goroutine)
+    elif request.format in (ExportFormat.PPROF, ExportFormat.FOLDED):
+        pieces = encoder.encode(parts[0](), by_goroutine=request.by_goroutine)
     else:
-        pieces = encoder.encode(timeline)
+        pieces = encoder.encode(parts[0]())
     return pieces
-
-
-def _folded_pair(selections: Sequence["Selection"], request: ExportRequest) -> Iterable[bytes]:
-    from funcrec.report.export import folded
-    from funcrec.report.export.source import Source
-    from funcrec.report.export.timeline import build
-
-    base, new = (build(Source.of(selection, request.names)) for selection in selections)
-    return folded.encode_pair(base, new, by_goroutine=request.by_goroutine)
 
 
 def _rows(stream: "Stream", request: ExportRequest, file: BinaryIO) -> None:

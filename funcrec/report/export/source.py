@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls
 from funcrec.report.labels import function_names
+from funcrec.report.letgo import NEVER
 from funcrec.report.request import Names
 from funcrec.report.text import printable
+from funcrec.report.windows import Known, Window
 
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
@@ -37,7 +39,7 @@ class Source:
         values: rows of `calls` -> their values as text; None when the trace holds none.
         names: how functions are called.
         cells: as `values`, with what values have in common said once.
-        ids, since: as in `Selection`, when `calls` are a part of the trace only.
+        window: which part of the trace `calls` are; None when they are all.
     """
 
     trace: "Trace"
@@ -46,8 +48,7 @@ class Source:
     values: Callable[[NDArray[np.int64]], Values] | None = None
     names: Names = Names.FULL
     cells: "Callable[[NDArray[np.int64]], Sides] | None" = None
-    ids: NDArray[np.int64] | None = None
-    since: int = 0
+    window: Window | None = None
 
     @classmethod
     def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
@@ -56,18 +57,33 @@ class Source:
 
         trace, calls = selection.trace, selection.calls
         if not has_values(trace):
-            return cls(trace, calls, selection.mask, None, names, None, selection.ids, selection.since)
+            return cls(trace, calls, selection.mask, None, names, None, selection.window)
         values, cells = partial(value_texts, trace, calls), partial(value_cells, trace, calls)
-        return cls(trace, calls, selection.mask, values, names, cells, selection.ids, selection.since)
+        return cls(trace, calls, selection.mask, values, names, cells, selection.window)
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows of the calls to export that belong to this part."""
         return self.since + np.flatnonzero(self.mask[self.since :])
 
+    @property
+    def since(self) -> int:
+        """Row of the first call that belongs to this part; those before are callers."""
+        return 0 if self.window is None else self.window.first
+
+    @property
+    def until_ns(self) -> int:
+        """Time at which this part ends, monotonic."""
+        return NEVER if self.window is None else self.window.end_ns
+
+    @property
+    def known(self) -> Known:
+        """What occurs in the whole trace."""
+        return Known.of(self.calls) if self.window is None else self.window.known
+
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
-        return rows if self.ids is None else np.where(rows >= 0, self.ids[rows], -1)
+        return rows if self.window is None else self.window.numbers(rows)
 
     @property
     def lost_events(self) -> int:

@@ -29,6 +29,7 @@ class Track:
         title: `goroutine 7 main.worker`, for people.
         first, count: the track's calls are rows first..first+count of the timeline.
         busy_ns: time covered by its outermost calls.
+        number: among the tracks of the whole trace, in order of first appearance. new: it appears here first.
     """
 
     pid: int
@@ -38,6 +39,8 @@ class Track:
     first: int
     count: int
     busy_ns: int
+    number: int = 0
+    new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,20 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.row)
 
+    @property
+    def fresh(self) -> NDArray[np.bool_]:
+        """bool[m]: the call began in this part of the trace; the others are callers that were there before."""
+        return self.row >= self.source.since
+
+    @property
+    def track_numbers(self) -> Index:
+        """Track.number of each track."""
+        return np.array([track.number for track in self.tracks], np.int64)
+
     def in_start_order(self) -> Index:
-        """i64[m]: the calls as the trace has them, which is how values are read fastest."""
-        return np.argsort(self.row)
+        """The fresh calls as the trace has them, which is how values are read fastest."""
+        order = np.argsort(self.row)
+        return order[np.searchsorted(self.row[order], self.source.since) :]
 
     def edges(self) -> tuple[Index, NDArray[np.bool_]]:
         """Begins and ends of all calls in the order of an Euler tour, which is time order on each track.
@@ -109,12 +123,21 @@ def levels(depth: Index) -> Iterator[Index]:
             yield order[low:high]
 
 
-def build(source: Source) -> Timeline:
-    """Arrange the calls that `source` shows."""
-    nest = _nest(source, _outer_stacks(source.calls))
+TrackNumbers = dict[tuple[int, int, int], int]  # by pid, goroutine and stack
+
+
+def build(source: Source, numbers: TrackNumbers | None = None) -> Timeline:
+    """Arrange the calls that `source` shows.
+
+    Args:
+        source: a trace, or a part of it: a window of `Foresight.nested`.
+        numbers: of the tracks in earlier parts; those that appear here are added.
+    """
+    numbers = {} if numbers is None else numbers
+    nest = _nest(source, _outer_stacks(source.calls), numbers)
     if not nest.is_tree():
         # Losses can tear the calls of system stacks from the calls around them: then each stack is a track of its own.
-        nest = _nest(source, source.calls.stack)
+        nest = _nest(source, source.calls.stack, numbers)
     calls, row = source.calls, nest.row
     start = calls.start_ns[row] - source.trace.start_ns
     known = calls.end_ns[row] >= 0
@@ -139,7 +162,7 @@ def build(source: Source) -> Timeline:
         depth=nest.depth,
         parent=nest.parent,
         size=nest.size,
-        tracks=_tracks(source, nest, np.where(nest.depth == 0, end - start, 0)),
+        tracks=_tracks(source, nest, np.where(nest.depth == 0, end - start, 0), numbers),
     )
 
 
@@ -167,10 +190,10 @@ class _Nest:
         return bool(inside.all()) and bool((np.bincount(places, minlength=len(places)) == 1).all())
 
 
-def _nest(source: Source, stack: NDArray[np.uint64]) -> _Nest:
+def _nest(source: Source, stack: NDArray[np.uint64], numbers: TrackNumbers) -> _Nest:
     """Arrange by (pid, goroutine, stack); a parent on another track does not count as one."""
     calls = source.calls
-    track_of_call = _track_ids(calls, stack)
+    track_of_call = _track_ids(calls, stack, source.mask, numbers)
     shown = np.flatnonzero(source.mask)
     row = shown[np.argsort(track_of_call[shown], kind="stable")]
     parent, depth = _nesting(calls, source.mask, row, track_of_call)
@@ -191,8 +214,8 @@ def _outer_stacks(calls: Calls) -> NDArray[np.uint64]:
     return stack
 
 
-def _track_ids(calls: Calls, stack: NDArray[np.uint64]) -> Index:
-    """i64[n]: number of each call's (pid, goid, stack), by first appearance."""
+def _track_ids(calls: Calls, stack: NDArray[np.uint64], mask: NDArray[np.bool_], numbers: TrackNumbers) -> Index:
+    """i64[n]: number of each call's (pid, goid, stack), those known first, then by first appearance of a call shown."""
     if not len(calls):
         return np.empty(0, np.int64)
     order = np.lexsort((stack, calls.goid, calls.pid))
@@ -203,7 +226,14 @@ def _track_ids(calls: Calls, stack: NDArray[np.uint64]) -> Index:
         fresh[1:] |= ordered[1:] != ordered[:-1]
     group = np.cumsum(fresh) - 1
     # lexsort is stable, so the first row of a group is its earliest call.
-    rank = np.argsort(np.argsort(order[fresh], kind="stable"), kind="stable")
+    shown = np.where(mask[order], order, len(order))
+    first = np.minimum.reduceat(shown, np.flatnonzero(fresh))
+    if numbers:
+        keys = zip(*(column[order[fresh]].tolist() for column in (calls.pid, calls.goid, stack)), strict=True)
+        known = [numbers.get(key, len(numbers)) for key in keys]
+    else:
+        known = [0] * len(first)
+    rank = np.argsort(np.lexsort((first, np.array(known))), kind="stable")
     ids = np.empty(len(order), np.int64)
     ids[order] = rank[group]
     return ids
@@ -263,7 +293,7 @@ def _dense(track: Index) -> tuple[Index, NDArray[np.uint32]]:
     return np.flatnonzero(fresh), (np.cumsum(fresh) - 1).astype(np.uint32)
 
 
-def _tracks(source: Source, nest: _Nest, outer_ns: Index) -> list[Track]:
+def _tracks(source: Source, nest: _Nest, outer_ns: Index, numbers: TrackNumbers) -> list[Track]:
     calls = source.calls
     entries = {(record.pid, record.goid): record.entry for record in source.trace.goroutines}
     several = len({record.pid for record in source.trace.processes}) > 1
@@ -282,5 +312,7 @@ def _tracks(source: Source, nest: _Nest, outer_ns: Index) -> list[Track]:
             title += f", {'signal' if stack & 3 == 2 else 'system'} stack of thread {stack >> 2}"
         if several:
             title += f", process {pid}"
-        tracks.append(Track(pid, goid, stack, title, at, count, busy_ns))
+        key = (pid, goid, stack)
+        new = key not in numbers
+        tracks.append(Track(*key, title, at, count, busy_ns, numbers.setdefault(key, len(numbers)), new))
     return tracks

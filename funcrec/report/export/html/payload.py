@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.export import wire
-from funcrec.report.export.creation import creations
+from funcrec.report.export.creation import Creations
 from funcrec.report.export.html.tables import by_function, flame, rows
 from funcrec.report.export.source import NOTHING, Source
 from funcrec.report.export.text import printable_tree
@@ -161,11 +161,13 @@ def _tracks(timeline: Timeline, kept: Index) -> list[dict[str, Any]]:
 
 def _arrows(timeline: Timeline, kept: Index) -> list[list[int]]:
     """[origin, target] pairs of places among the calls kept."""
-    place = np.full(len(timeline), -1, np.int64)
-    place[kept] = np.arange(len(kept))
+    place = np.full(len(timeline.source.calls), -1, np.int64)
+    place[timeline.row[kept]] = np.arange(len(kept))
     arrows = []
-    for creation in creations(timeline):
-        origin, target = int(place[creation.origin]), int(place[creation.target])
+    creations = Creations(timeline.source.trace)
+    creations.add(timeline)
+    for creation in creations.found():
+        origin, target = int(place[creation.origin.call]), int(place[creation.target.call])
         if origin >= 0 and target >= 0:
             arrows.append([origin, target])
         if len(arrows) == _MAX_ARROWS:

@@ -13,7 +13,7 @@ protos = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2"
 
 
 def decode(source):
-    return list(protos.Trace.FromString(b"".join(encode(build(source)))).packet)
+    return list(protos.Trace.FromString(b"".join(encode(lambda: [build(source)]))).packet)
 
 
 def events(packets, kind):

@@ -18,7 +18,7 @@ def source():
 
 
 def chrome_events(source):
-    document = json.loads(b"".join(chrome.encode(build(source))))
+    document = json.loads(b"".join(chrome.encode([build(source)])))
     return document["traceEvents"]
 
 
@@ -66,7 +66,7 @@ def test_chrome_values():
 
 
 def test_speedscope_events_balance_in_time_order(source):
-    document = json.loads(b"".join(speedscope.encode(build(source))))
+    document = json.loads(b"".join(speedscope.encode([build(source)])))
     frames = document["shared"]["frames"]
     assert len(document["profiles"]) == 3
     opened = 0
@@ -87,7 +87,7 @@ def test_speedscope_events_balance_in_time_order(source):
 
 def test_speedscope_puts_the_busiest_goroutine_first(source):
     timeline = build(source)
-    document = json.loads(b"".join(speedscope.encode(timeline)))
+    document = json.loads(b"".join(speedscope.encode([timeline])))
     busiest = max(timeline.tracks, key=lambda track: track.busy_ns)
     assert document["profiles"][document["activeProfileIndex"]]["name"] == busiest.title
 
@@ -95,7 +95,7 @@ def test_speedscope_puts_the_busiest_goroutine_first(source):
 def test_folded_weights_are_self_times(source):
     timeline = build(source)
     total = defaultdict(int)
-    for line in b"".join(folded.encode(timeline)).decode().splitlines():
+    for line in b"".join(folded.encode([timeline])).decode().splitlines():
         stack, _, weight = line.rpartition(" ")
         total[stack.split(";")[-1]] += int(weight)
     expected = defaultdict(int)
@@ -105,7 +105,7 @@ def test_folded_weights_are_self_times(source):
 
 
 def test_folded_by_goroutine(source):
-    lines = b"".join(folded.encode(build(source), by_goroutine=True)).decode().splitlines()
+    lines = b"".join(folded.encode([build(source)], by_goroutine=True)).decode().splitlines()
     assert {line.split(";")[0] for line in lines} == {
         f"goroutine {7 + n} main.{'worker' if n else 'main'}" for n in range(3)
     }
@@ -113,7 +113,7 @@ def test_folded_by_goroutine(source):
 
 @pytest.mark.parametrize("encode", [chrome.encode, speedscope.encode, folded.encode])
 def test_hostile_names_stay_text(encode):
-    data = b"".join(encode(build(make(200, 1, names=HOSTILE)))).decode()
+    data = b"".join(encode([build(make(200, 1, names=HOSTILE))])).decode()
     assert not set("\x1b\u202e\udc80") & set(data)
     if encode is folded.encode:
         names = {frame for line in data.splitlines() for frame in line.rpartition(" ")[0].split(";")}
