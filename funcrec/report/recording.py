@@ -138,6 +138,11 @@ class Trace:
         return damage
 
     @property
+    def passed_over(self) -> list[str]:
+        """One line for each kind of record that a later version has written and this one does not know."""
+        return list(getattr(self.reader, "passed_over", ()))
+
+    @property
     def start_ns(self) -> int:
         """First clock reading, monotonic ns: where the times of every view and export count from."""
         return self.header.clock.monotonic_ns
@@ -173,6 +178,9 @@ class Trace:
             lines.append("not closed cleanly: the last second before the recorder was stopped may be missing")
         if self.lost_events:
             lines.append(f"{self.lost_events} events were lost while it was recorded")
+        if self.passed_over:
+            what = "; ".join(self.passed_over)
+            lines.append(f"written by a later funcrec, and not all of it is understood here: {what}")
         return lines
 
     def table(self) -> "Calls":

@@ -177,7 +177,7 @@ class TraceReader:
         for place in places:
             prefix = place.prefix
             if not _understood(prefix):
-                what = f"records of type {prefix.type}, version {prefix.version}, flags {prefix.flags:#x}"
+                what = f"of type {prefix.type}, version {prefix.version}, flags {prefix.flags:#x}"
                 strange[what] = strange.get(what, 0) + 1
             elif prefix.type == RecordType.EVENTS:
                 self._add_block(place)
@@ -185,7 +185,7 @@ class TraceReader:
                 self._values.setdefault(prefix.first, []).append(place)
             else:
                 self._add_small(place)
-        return [f"{count} {what}" for what, count in strange.items()]
+        return [f"{count} record{'s' * (count > 1)} {what}" for what, count in strange.items()]
 
     def _add_block(self, place: Place) -> None:
         prefix = place.prefix

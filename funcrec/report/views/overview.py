@@ -144,6 +144,7 @@ def write_overview(output: Output, trace: Trace, facts: dict[str, Any]) -> None:
 def _lines(trace: Trace, facts: dict[str, Any]) -> list[str]:
     per_event = f", {facts['size'] / facts['events']:.2f} bytes an event" if facts["events"] else ""
     size = f", {format_size(facts['size'])}{per_event}" if facts["size"] else ""
+    minor = f".{trace.reader.minor}" if trace.reader.minor else ""
     reason = f" ({printable(facts['reason'])})" if facts["reason"] else ""
     closed = "closed cleanly" + reason if facts["closed"] else "not closed cleanly: it ends where the recorder did"
     states = ", ".join(f"{count} {label}" for label, count in facts["states"].items())
@@ -151,7 +152,7 @@ def _lines(trace: Trace, facts: dict[str, Any]) -> list[str]:
     counts = [counted(facts["calls"], "call") + (f" ({states})" if states else "")]
     counts += [counted(facts["events"], "event"), counted(facts["goroutines"], "goroutine")]
     lines = [
-        f"trace: {printable(trace.path)}, format {facts['version']}{size}, {closed}",
+        f"trace: {printable(trace.path)}, format {facts['version']}{minor}{size}, {closed}",
         f"program: {recorded_text(trace)}",
         f"build: Go {builds[0]}, GNU {builds[1]}",
         f"command: {command_text(trace)}",
@@ -169,6 +170,7 @@ def _lines(trace: Trace, facts: dict[str, Any]) -> list[str]:
     if trace.reader.plans:
         lines.append("values: arguments or results are in the file; look before you share it")
     lines += [f"note at {format_duration(n['time_ns'])}: {printable(n['text'])}" for n in facts["notes"]]
+    lines += [f"not understood, from a later funcrec: {printable(kind)}" for kind in trace.passed_over]
     if facts["damage"] is not None:
         lines.append(f"damaged: {printable(facts['damage'])}")
     return lines
