@@ -21,7 +21,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 SOURCES := funcrec tests demo docs
 PYTEST := $(VENV)/bin/pytest -q -n 2 --dist worksteal
 
-.PHONY: help setup packages test-packages bench-packages lint test test-failed test-unit test-bpf test-all test-real demo bench bench-guard soak golden build clean
+.PHONY: help setup packages test-packages bench-packages lint test test-failed test-unit test-bpf test-all test-real demo bench bench-guard soak fuzz golden build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,11 @@ bench-guard: setup ## fail when a traced call has become much dearer than an emp
 SOAK_KILLS ?= 500
 soak: setup ## kill recorders at random moments, SOAK_KILLS times: nothing left behind, files readable
 	@$(PYTHON) -m tests.soak.kills $(SOAK_KILLS)
+
+FUZZ_MINUTES ?= 60
+fuzz: setup ## hostile traces through the reader, every view and export, guided by coverage, for FUZZ_MINUTES
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(PYTHON) -m tests.fuzz --coverage --minutes $(FUZZ_MINUTES)
 
 golden: setup ## add golden traces and listings that are missing
 	@$(PYTHON) -m tests.golden.make

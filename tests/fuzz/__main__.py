@@ -22,7 +22,7 @@ from pathlib import Path
 
 from funcrec.errors import UsageError
 from tests.fuzz import cases
-from tests.fuzz.corpus import seeds
+from tests.fuzz.corpus import REACHED, seeds
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.targets import READER, Target, targets
 
@@ -90,12 +90,20 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(".cache/fuzz"), metavar="FOLDER")
     parser.add_argument("--only", default="", metavar="WORD", help="targets with it in their name; reader: no view")
     parser.add_argument("--coverage", action="store_true", help="one worker, guided by coverage; needs atheris")
+    parser.add_argument("--keep-corpus", action="store_true", help="add what such runs reached to tests/fuzz/corpus")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     if options.coverage:
         from tests.fuzz.coverage import guide  # needs atheris
 
-        return guide(options.minutes, options.seed, options.keep)
+        status, tally = guide(options.minutes, options.seed, options.keep)
+        add_up(tally, options.keep / "cases.json")
+        return status
+    if options.keep_corpus:
+        from tests.fuzz.coverage import keep_corpus
+
+        print(f"{keep_corpus(options.keep, REACHED)} files in {REACHED.name}")
+        return 0
     results: multiprocessing.Queue[object] = multiprocessing.Queue()
     until = time.monotonic() + 60 * options.minutes
     workers = [

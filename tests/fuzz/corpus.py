@@ -10,6 +10,7 @@ from tests.golden.synthetic import write_synthetic
 from tests.traces import small_trace
 
 FOLDER = Path(__file__).with_name("corpus")
+REACHED = FOLDER / "reached"
 GOLDEN = Path(__file__).parents[2] / "formats" / "golden"
 
 
@@ -19,6 +20,16 @@ def seeds() -> list[bytes]:
     synthetic = io.BytesIO()
     write_synthetic(synthetic)
     return [synthetic.getvalue(), small_trace(), *(path.read_bytes() for path in sorted(FOLDER.glob("*.zst")))]
+
+
+def golden() -> list[bytes]:
+    """The golden traces of every version of the format."""
+    return [path.read_bytes() for path in sorted(GOLDEN.glob("v*/*.zst"))]
+
+
+def reached() -> list[bytes]:
+    """What coverage-guided runs found to reach code that nothing else here reaches; none of it does harm."""
+    return [path.read_bytes() for path in sorted(REACHED.glob("*"))]
 
 
 def hostile_files() -> list[Path]:

@@ -37,6 +37,10 @@ class Mutator:
         self._weights = [1 / len(data) for data in corpus]
         self._random = random.Random(seed)
 
+    def reseed(self, seed: int) -> None:
+        """Go on with other choices."""
+        self._random.seed(seed)
+
     def next(self) -> bytes:
         """One more hostile file."""
         if self._random.random() < 0.15:
