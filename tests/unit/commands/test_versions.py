@@ -1,4 +1,4 @@
-"""Traces of later versions: a minor one is read as far as it is known, a major one is refused, by every view and export."""
+"""Traces of later versions: a minor one is read as far as it is known, a major one refused, by every view and export."""
 
 from dataclasses import replace
 from pathlib import Path
