@@ -11,9 +11,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # Another interpreter than the system's: make setup BASE_PYTHON=/path/to/python3
 BASE_PYTHON :=
-# Commands that some tests use, and their packages: Go 1.19 (Debian 12 has it), a browser for the HTML page, node for other viewers' importers.
+# Commands that some tests use, and their packages: Go 1.19 (Debian 12 has it), a browser for the HTML page, node for other
+# viewers' importers, qemu for arm64 programs.
 # Where there is no such package (Ubuntu has Chromium as a snap only) those tests are skipped.
-TEST_TOOLS := chromium=chromium node=nodejs npm=npm go-1.19=golang-1.19-go
+TEST_TOOLS := chromium=chromium node=nodejs npm=npm go-1.19=golang-1.19-go qemu-aarch64=qemu-user
 # What others offer for the same work; the bench leaves out what is not there, and says so.
 BENCH_TOOLS := bpftrace=bpftrace trace-bpfcc=bpfcc-tools uftrace=uftrace gcc=gcc
 PACKAGES := python3 python3-venv python3-bpfcc gcc libc6-dev binutils zstd

@@ -52,7 +52,7 @@ def _recorded(calls: list[Row]) -> dict[Key, list[Row]]:
     return goroutines
 
 
-def _generic(name: str) -> str:
+def generic(name: str) -> str:
     """A name with its type arguments left out: the Go runtime does not tell them."""
     return re.sub(r"\[.*\]", "[...]", name)
 
@@ -61,7 +61,7 @@ def _check_call(key: Key, position: int, call: Row, row: Row) -> None:
     where = f"call {position} of goroutine {key[1]} in process {key[0]}: recorded {call}, in truth {row}"
     for field in ("func", "depth", "parent", "state"):
         assert call[field] == row[field], f"{field} differs in {where}"
-    assert _generic(call["caller"] or "") == row["caller"], f"caller differs in {where}"
+    assert generic(call["caller"] or "") == row["caller"], f"caller differs in {where}"
     assert (call["file"], call["line"]) == (row["file"], row["line"]), f"source line differs in {where}"
     if row["caller_offset"] >= 0:
         assert call["caller_offset"] == row["caller_offset"], f"offset differs in {where}"
