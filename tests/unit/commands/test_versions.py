@@ -1,4 +1,4 @@
-"""Traces of later versions: a minor one is read as far as it is known, a major one refused, by every view and export."""
+"""Traces of later versions: minor ones are read as far as they are known, major ones refused, by every view."""
 
 from dataclasses import replace
 from pathlib import Path
