@@ -97,6 +97,21 @@ static __always_inline int edge_matches(struct pt_regs *ctx, u64 cookie, u32 edg
 	return edge == (branch_taken(ctx, COOKIE_CONDITION(cookie)) ? EDGE_TAKEN : EDGE_FALLTHROUGH);
 }
 
+/* Process in the upper half and thread, by the numbers that the recorder knows them by. 0: none, a process of another pid
+ * namespace while the recorder is in one of its own (PID_NS_INODE). */
+static __always_inline u64 hit_ids(void)
+{
+#ifdef PID_NS_INODE
+	struct bpf_pidns_info ids = {};
+
+	if (bpf_get_ns_current_pid_tgid(PID_NS_DEVICE, PID_NS_INODE, &ids, sizeof(ids)))
+		return 0;
+	return (u64)ids.tgid << 32 | ids.pid;
+#else
+	return bpf_get_current_pid_tgid();
+#endif
+}
+
 /* SP at the entry of the function that a hit is in. */
 static __always_inline u64 entry_sp(struct pt_regs *ctx, u64 cookie)
 {
@@ -106,7 +121,7 @@ static __always_inline u64 entry_sp(struct pt_regs *ctx, u64 cookie)
 /* Returns 0 when the hit means nothing to the recording. */
 static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 {
-	u64 pid_tid = bpf_get_current_pid_tgid();
+	u64 pid_tid = hit_ids();
 	u32 role = COOKIE_ROLE(cookie), site = COOKIE_SITE(cookie), edge = COOKIE_EDGE(cookie);
 	u32 ring = bpf_get_smp_processor_id() % RINGS;
 	struct goroutine found = {};
@@ -118,7 +133,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	struct condition_scratch *test;
 #endif
 
-	if (!edge_matches(ctx, cookie, edge))
+	if (!pid_tid || !edge_matches(ctx, cookie, edge))
 		return 0;
 	event.pid = pid_tid >> 32;
 	event.tid = pid_tid;
@@ -314,7 +329,7 @@ int hit(struct pt_regs *ctx)
 #if BY_PLACE
 	if (!cookie) {
 		if (now && !now->closed)
-			leave_out(bpf_get_current_pid_tgid() >> 32);
+			leave_out(hit_ids() >> 32);
 		return 0;
 	}
 #endif

@@ -12,6 +12,7 @@ from funcrec.record.compile import Program
 from funcrec.record.conditioncode import condition_code
 from funcrec.record.conditionmaps import condition_macros
 from funcrec.record.machine import Machine, machine
+from funcrec.record.pidspace import PidSpace
 from funcrec.record.places import PLACES, ImageFacts
 from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
@@ -59,6 +60,7 @@ class ProgramRequest:
         entry_only: no exits are probed.
         multi: load for uprobe_multi links.
         machine: to run on.
+        pid_space: by whose numbers processes are known; None: by those of the outermost namespace.
         image: how to find the cookie of a hit by its place; None: links hand it over.
     """
 
@@ -74,6 +76,7 @@ class ProgramRequest:
     entry_only: bool = False
     multi: bool = True
     machine: Machine = field(default_factory=machine)
+    pid_space: PidSpace | None = None
     image: ImageFacts | None = None
 
 
@@ -166,6 +169,8 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
             values["GOEXIT_OFFSET"] = request.image.goexit
         else:
             values["IMAGE_BIAS"] = request.image.bias
+    if request.pid_space is not None:
+        values |= {"PID_NS_DEVICE": request.pid_space.device, "PID_NS_INODE": request.pid_space.inode}
     if layout.parent_goid is not None:
         values["G_PARENT"] = layout.parent_goid
     return tuple(f"-D{name}={value}" for name, value in values.items())

@@ -35,6 +35,7 @@ from funcrec.record.cpus import slots
 from funcrec.record.drain import DrainSources
 from funcrec.record.links import CONTROL, Links
 from funcrec.record.order import takes_over
+from funcrec.record.pidspace import own_space
 from funcrec.record.places import ImageFacts, Places
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.scrap import SITES as SCRAP_SITES
@@ -105,6 +106,7 @@ class Probes:
             entry_only=entry_only,
             multi=way == Way.MULTI,
             image=image if way == Way.TRACEFS else None,
+            pid_space=own_space(),
         )
         self._compiler.submit(generate(request))
 

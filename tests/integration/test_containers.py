@@ -1,5 +1,6 @@
 """Processes that the recorder sees from outside: other roots, other namespaces, files that are gone or replaced."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -269,3 +270,36 @@ def test_what_cannot_be_recorded(require_bpf: None, tmp_path: Path, word: str, s
     assert done.returncode == status, done.stderr
     assert says in done.stderr
     assert "try: " in done.stderr
+
+
+def test_a_recorder_in_a_pid_namespace(require_bpf: None, tmp_path: Path) -> None:
+    """It knows processes by the numbers of its own namespace, as the log does, and records nothing from outside."""
+    path, log = tmp_path / "trace.zst", tmp_path / "log"
+    outside = subprocess.Popen([workload(), "attach"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    done = funcrec(
+        *(
+            "record",
+            *(word for name in patterns("recursion") for word in ("-u", name)),
+            "-o",
+            path,
+            workload(),
+            "--",
+            "recursion",
+        ),
+        prefix=["unshare", "--pid", "--fork", "--mount-proc"],
+        env=os.environ | {"TRUTH": str(log)},
+    )
+    outside.communicate("\n")
+    trace = RecordedTrace(path, 0, done.stdout, done.stderr, log)
+    truth.check(trace.calls, trace.truth, trace.base_ns)
+    assert {call["pid"] for call in trace.calls} == {row["pid"] for row in trace.truth} < set(range(2, 100))
+
+
+def test_a_pid_namespace_with_the_processes_of_another(tmp_path: Path) -> None:
+    done = funcrec(
+        *("record", "-u", "main.*", "-o", tmp_path / "trace.zst", workload(), "--", "recursion"),
+        check=False,
+        prefix=["unshare", "--pid", "--fork"],
+    )
+    assert done.returncode == 3
+    assert "mount -t proc proc /proc" in done.stderr
