@@ -1,16 +1,17 @@
 """What every view says about its traces before it answers: how much is shown, how calls ended, what is missing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import encode
-from funcrec.report.overhead import total_cost_ns
+from funcrec.report.grouping import encode_pairs
+from funcrec.report.overhead import site_costs, total_cost_ns
+from funcrec.report.recording import Trace
 from funcrec.report.request import Overhead
-from funcrec.report.views.heading import cost_text, note_lines
+from funcrec.report.views.heading import busy_ns, cost_line, cost_text, note_lines
+from funcrec.report.windows import Foresight
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +52,55 @@ class Facts:
 
 def facts_of(selection: Selection, file: str) -> Facts:
     """Collect the facts of a selection."""
-    trace, calls = selection.trace, selection.calls
-    states = np.bincount(selection.of(calls.state), minlength=len(State))
-    return Facts(
-        file=file,
-        calls=len(calls),
-        shown=len(selection),
-        states=tuple(states.tolist()),
-        functions=int(np.count_nonzero(np.bincount(selection.of(calls.function)))),
-        goroutines=_count_goroutines(selection.of(calls.pid), selection.of(calls.goid)),
-        lost_events=trace.lost_events,
-        lost_values=trace.lost_values,
-        damage=trace.damage,
-        shortcomings=tuple(trace.shortcomings),
-        span_ns=trace.end_ns - trace.start_ns,
-        cost_ns=float(total_cost_ns(trace)),
-        cost=cost_text(selection),
-        kept=selection.request.overhead == Overhead.KEEP,
-        guard=tuple(note_lines(trace)),
-    )
+    tally = Tally(selection.trace)
+    tally.add(selection)
+    return tally.facts(selection, file, None)
 
 
-def _count_goroutines(pid: NDArray[np.uint32], goid: NDArray[np.uint64]) -> int:
-    if len(pid) == 0:
-        return 0
-    low, high = goid.min(), goid.max()
-    if (pid == pid[0]).all() and int(high) - int(low) < 1 << 22:
-        return int(np.count_nonzero(np.bincount((goid - low).astype(np.intp))))
-    process, goroutine = encode(pid)[0], encode(goid)[0]
-    return len(encode(process * (int(goroutine.max()) + 1) + goroutine)[1])
+class Tally:
+    """Counts what the parts of a trace show."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._calls = self._shown = self._busy_ns = 0
+        self._states = np.zeros(len(State), np.int64)
+        self._functions = np.zeros(len(trace.functions), np.bool_)
+        self._goroutines: set[tuple[int, int]] = set()
+        self._measured = bool(site_costs(trace).any())
+
+    def add(self, selection: Selection) -> None:
+        """Take in a part."""
+        calls, since = selection.calls, selection.since
+        self._calls += len(calls) - since
+        self._shown += len(selection)
+        self._states += np.bincount(selection.of(calls.state), minlength=len(State))
+        self._functions |= np.bincount(selection.of(calls.function), minlength=len(self._functions)) > 0
+        self._goroutines.update(encode_pairs(selection.of(calls.pid), selection.of(calls.goid))[1])
+        if self._measured and selection.window is not None:
+            own = slice(since, None)
+            self._busy_ns += busy_ns(replace(calls, **{name: getattr(calls, name)[own] for name in _BUSY}))
+
+    def facts(self, selection: Selection, file: str, foresight: Foresight | None) -> Facts:
+        """Return the facts, once all parts were taken in; `selection` is any of them, `foresight` that of windows."""
+        trace, kept = selection.trace, selection.request.overhead == Overhead.KEEP
+        cost = total_cost_ns(trace, None if foresight is None else foresight.hits)
+        whole = foresight is None
+        return Facts(
+            file=file,
+            calls=self._calls,
+            shown=self._shown,
+            states=tuple(self._states.tolist()),
+            functions=int(np.count_nonzero(self._functions)),
+            goroutines=len(self._goroutines),
+            lost_events=trace.lost_events,
+            lost_values=trace.lost_values,
+            damage=trace.damage,
+            shortcomings=tuple(trace.shortcomings),
+            span_ns=trace.end_ns - trace.start_ns,
+            cost_ns=float(cost),
+            cost=cost_text(selection) if whole else cost_line(trace, cost, self._busy_ns, kept=kept),
+            kept=kept,
+            guard=tuple(note_lines(trace)),
+        )
+
+
+_BUSY = ("start_ns", "end_ns", "depth")

@@ -140,6 +140,8 @@ NAMED: dict[str, Callable[[Selection, Names], Column]] = {
     "tid": _tid,
     "depth": _depth,
 }
+# What groups of a part of a trace are called does not depend on the other parts.
+APART = frozenset({*NAMED, "file"} - {"goroutine"})
 _SYNONYMS = {"function": "func", "goid": "goroutine", "pkg": "package", "thread": "tid", "process": "pid"}
 
 

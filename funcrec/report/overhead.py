@@ -33,9 +33,12 @@ def site_costs(trace: "Trace") -> Costs:
     return np.array(costs, dtype=np.float64)
 
 
-def total_cost_ns(trace: "Trace") -> int:
-    """Return the estimated cost of all hits, those that gave no event too; 0 when it was not measured."""
-    hits = trace.site_hits.astype(np.float64)
+def total_cost_ns(trace: "Trace", site_hits: NDArray[np.int64] | None = None) -> int:
+    """Return the estimated cost of all hits, those that gave no event too; 0 when it was not measured.
+
+    `site_hits` is the number of events of each site, where it is known already.
+    """
+    hits = (trace.site_hits if site_hits is None else site_hits).astype(np.float64)
     if trace.closing is not None:
         for site, count in trace.closing.site_hits.items():
             if site < len(hits):

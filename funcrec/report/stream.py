@@ -24,6 +24,7 @@ class Stream:
         request: the filters. Those that ask what calls called (`caller_filter`, `overhead`), and conditions on recorded
             values, need all calls at once.
         size: events of a window, about.
+        at_once: make one piece of it in any case.
 
     Attributes:
         calls: calls of the trace, and `shown`, those that pass; counted as they go by.
@@ -33,17 +34,17 @@ class Stream:
         TraceError: the trace cannot be read.
     """
 
-    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE) -> None:
+    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, at_once: bool = False) -> None:
         self.trace, self.request = trace, request
         self.calls = self.shown = 0
-        self._size = size
+        self._size, self._at_once = size, at_once or needs_everything(request)
         first = next(self._made())
         self._only = first if self.foresight is None else None
 
     @cached_property
     def foresight(self) -> Foresight | None:
         """What is known of all windows; None when there is only one."""
-        return None if needs_everything(self.request) else look_ahead(self.trace, self._size)
+        return None if self._at_once else look_ahead(self.trace, self._size)
 
     def whole(self) -> Selection:
         """Return all calls at once."""

@@ -125,6 +125,7 @@ class Foresight:
         ends: what ended them. state: u8[k], as the events alone say.
         callees_ns: i64[k], time in direct callees.
         known: what occurs in the trace.
+        hits: i64, number of events of each site of the trace.
         nested: every one that is over was seen to end, and no program began where frames of another were open: whatever
             is not over goes on to the end of the trace.
     """
@@ -134,6 +135,7 @@ class Foresight:
     state: NDArray[np.uint8]
     callees_ns: Index
     known: Known
+    hits: Index
     nested: bool
 
     def place(self, entry_event: Index) -> Index:
@@ -227,6 +229,7 @@ class Passage:
         self._starts, self._faults = (np.flatnonzero(roles == role) for role in (SiteRole.START, SiteRole.FAULT))
         self._images: dict[int, int] = {}  # programs that began in each process before this window
         self._replaced = False  # frames of a program were open when another began
+        self._hits = np.zeros(len(trace.sites), np.int64)
         self._carried = _Carried.none()
         self._learnt: list[tuple[NDArray[Any], ...]] = []
         self._stacks: list[tuple[NDArray[np.uint32], NDArray[np.uint64]]] = []
@@ -272,7 +275,7 @@ class Passage:
         trace = self._trace
         nested = not (self._replaced or trace.lost or any(note.functions for note in trace.notes))
         nested &= bool((state <= State.OPEN).all())
-        return Foresight(event[order], ends, state[order], callees_ns[order], Known(pids, goids), nested)
+        return Foresight(event[order], ends, state[order], callees_ns[order], Known(pids, goids), self._hits, nested)
 
     def _streams(self, parts: list[Part]) -> Streams:
         """Order the events of a window, behind the entries of the frames that are open when it begins."""
@@ -312,6 +315,8 @@ class Passage:
         old = local < len(carried)
         outlives = old if last else old | ~over
         number = streams.numbers(local)
+        for site, sign in ((streams.site, 1), (carried.entries.site, -1)):
+            self._hits += sign * np.bincount(site, minlength=len(self._hits))
         used = np.unique(frames.stack)
         self._stacks.append((np.unique(streams.stacks.pid[used]), np.unique(streams.stacks.number[used])))
         done = np.flatnonzero(old & over) if not last else np.flatnonzero(old)

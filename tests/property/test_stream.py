@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest, export
 from funcrec.report.recording import Trace
@@ -110,3 +111,25 @@ def test_a_filter_that_names_nothing_fails_before_anything_is_written(filters: d
     assert written(trace, filters, 40, ExportRequest(ExportFormat.JSONL)) == written(
         trace, filters, WHOLE, ExportRequest(ExportFormat.JSONL)
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.integers(20, 200),
+    st.sampled_from([0.0, 0.1]),
+    st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from(FILTERS[name]) for name in ("min_ns", "filter", "where")}
+    ),
+    st.lists(st.sampled_from(["func", "caller", "state", "goroutine", "depth", "dur/10"]), max_size=2),
+    st.integers(20, 90),
+)
+def test_totals_of_windows_are_those_of_the_whole(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], by: list[str], size: int
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    trace.header.probe_cost_ns["emulated"] = 2.0
+    request = StatRequest(filter_request(**filters), tuple(by), spread=True)
+    whole, parts = (stat_of(trace, "x", request, each) for each in (WHOLE, size))
+    assert parts.facts == whole.facts
+    assert sorted(map(repr, rows_of(parts, by))) == sorted(map(repr, rows_of(whole, by)))

@@ -1,7 +1,7 @@
 """stat: totals and percentiles by key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,14 +9,16 @@ from funcrec.errors import UsageError
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
 from funcrec.report.conditions import holds
-from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import Selection, select
-from funcrec.report.grouping import column_name, group
+from funcrec.report.facts import Facts, Tally
+from funcrec.report.filters import Selection
+from funcrec.report.grouping import APART, column_name, group
 from funcrec.report.labels import function_names
 from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.stream import Stream
 from funcrec.report.summary import Summary, average_ns, deviation_ns, merge, percentile_ns, summarise
 from funcrec.report.views.table import Column, Row, duration_column, text_column
+from funcrec.report.windows import SIZE
 
 ERROR = "err != nil"
 
@@ -53,15 +55,32 @@ class Stat:
 
 def stat_task(file: TraceFile, request: StatRequest) -> Stat:
     """Add up one trace."""
-    selection = select(Trace(file.path), request.filters)
-    facts = facts_of(selection, file.name)
+    return stat_of(Trace(file.path), file.name, request)
+
+
+def stat_of(trace: Trace, name: str, request: StatRequest, size: int = SIZE) -> Stat:
+    """Add up a trace, window by window (of about `size` events) where groups and errors need no recorded values."""
+    at_once = request.errors or not all(column_name(each) in APART for each in request.by)
+    stream = Stream(trace, request.filters, size, at_once=at_once)
+    tally = Tally(trace)
+    summary: Summary | None = None
+    for selection in stream:
+        tally.add(selection)
+        part = _summary(selection, name, request)
+        summary = part if summary is None else merge([summary, part])
+    facts = tally.facts(selection, name, stream.foresight)
+    if summary is None:
+        raise ValueError("a trace has at least one part")
+    sources = _sources(trace, request.names) if request.sources else {}
+    return Stat([facts], replace(summary, span_ns=facts.span_ns), sources)
+
+
+def _summary(selection: Selection, name: str, request: StatRequest) -> Summary:
     calls = selection.calls
-    groups = group(selection, request.by, file=file.name, names=request.names)
+    groups = group(selection, request.by, file=name, names=request.names)
     start, end, own, state = (selection.of(each) for each in (calls.start_ns, calls.end_ns, calls.self_ns, calls.state))
-    duration = np.where(end >= 0, end - start, -1)
     error = _errors(selection) if request.errors else None
-    summary = summarise(groups, duration, own, state, error=error, spread=request.spread, span_ns=facts.span_ns)
-    return Stat([facts], summary, _sources(selection.trace, request.names) if request.sources else {})
+    return summarise(groups, np.where(end >= 0, end - start, -1), own, state, error=error, spread=request.spread)
 
 
 def _sources(trace: Trace, names: Names) -> dict[str, str]:

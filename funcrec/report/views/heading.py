@@ -3,6 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 
+from funcrec.report.calls import Calls
 from funcrec.report.filters import Selection
 from funcrec.report.overhead import total_cost_ns
 from funcrec.report.recording import Trace
@@ -53,15 +54,22 @@ def command_text(trace: Trace) -> str:
 
 def cost_text(selection: Selection) -> str:
     """What the probes themselves cost, and what became of it."""
-    trace = selection.trace
-    cost = total_cost_ns(trace)
+    cost = total_cost_ns(selection.trace)
+    busy = busy_ns(selection.trace.table()) if cost else 0
+    return cost_line(selection.trace, cost, busy, kept=selection.request.overhead == Overhead.KEEP)
+
+
+def busy_ns(calls: Calls) -> int:
+    """Time in recorded calls: that of the outermost ones."""
+    outermost = (calls.depth == 0) & (calls.end_ns >= 0)
+    return int((calls.end_ns[outermost] - calls.start_ns[outermost]).sum())
+
+
+def cost_line(trace: Trace, cost: int, busy: int, *, kept: bool) -> str:
+    """The same of a cost and of the time in recorded calls, in ns; `kept`: it is part of the durations."""
     if not cost:
         return "probe cost: not measured, it is part of the durations"
-    raw = trace.table()
-    outermost = (raw.depth == 0) & (raw.end_ns >= 0)
-    busy = int((raw.end_ns[outermost] - raw.start_ns[outermost]).sum())
     share = f", {100 * cost / busy:.0f} % of the time in recorded calls" if busy > 0 and cost <= busy else ""
-    kept = selection.request.overhead == Overhead.KEEP
     fate = "part of the durations (--overhead subtract)" if kept else "taken out of the durations"
     per_hit = " and ".join(
         f"{format_duration(ns)} a hit ({printable(kind)})" for kind, ns in trace.header.probe_cost_ns.items() if ns > 0
