@@ -1,6 +1,7 @@
 """Sites that nobody planned: where an instruction of a recorded function faulted, one for each function."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from funcrec.plan.sites import ProbePlan, Role
 from funcrec.target.executable import Executable
@@ -12,11 +13,16 @@ class FaultSites:
 
     def __init__(self, plan: ProbePlan, executable: Executable) -> None:
         self._executable = executable
-        self._functions = {function.index: number for number, function in enumerate(plan.functions)}
+        self._planned = plan.functions
         self._elsewhere = next((n for n, site in enumerate(plan.sites) if site.role == Role.FAULT), 0)
         self._next = len(plan.sites)
         self._ids: dict[int, int] = {}
         self._fresh: list[SiteRecord] = []
+
+    @cached_property
+    def _functions(self) -> dict[int, int]:
+        """Numbers of functions in the plan by their numbers in the executable; most recordings see no fault."""
+        return {function.index: number for number, function in enumerate(self._planned)}
 
     def ids(self, addresses: Sequence[int]) -> list[int]:
         """Site of each fault, given the linked address of the instruction.

@@ -8,14 +8,15 @@ at theirs. Roots stay, since without them nobody knows what is inside them. What
 recording.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.plan.sites import ProbePlan, SiteKind
+from funcrec.plan.sites import PlannedFunction, ProbePlan, SiteKind
 from funcrec.units import format_count
 
 DEFAULT_PERCENT = 25.0  # of one CPU
@@ -69,12 +70,11 @@ class Guard:
         *,
         lets_go: bool = True,
     ) -> None:
-        self._plan = plan
+        self._functions = plan.functions
         self._limit = limit_percent
         self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
         self._cost = np.array([_cost(site.kind, cost_ns) for site in plan.sites])
         self._probed = np.array([site.kind != SiteKind.CHAINED for site in plan.sites], dtype=bool)
-        self._groups = _groups(plan)
         self._events = np.zeros(len(plan.sites), dtype=np.int64)
         self._gone = np.zeros(len(plan.functions), dtype=bool)
         self._elsewhere = self._events.copy()  # hits without an event when the window began
@@ -82,6 +82,10 @@ class Guard:
         self._patience = patience
         self._lets_go = lets_go
         self._over = 0  # periods in a row
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        return _groups(self._functions)  # few recordings let anything go
 
     def saw(self, counts: Counts) -> None:
         """Count events, by site."""
@@ -115,7 +119,7 @@ class Guard:
         self._events[:] = 0
 
     def _judge(self, percent: Numbers, per_second: Numbers) -> Verdict:
-        functions = len(self._plan.functions)
+        functions = len(self._functions)
         total = float(percent.sum())
         by_function = np.bincount(self._function, percent, minlength=functions)
         rest = total
@@ -127,7 +131,7 @@ class Guard:
             self._gone[group] = True
             chosen += group
             rest -= float(by_function[group].sum())
-        recorded = [n for n, function in enumerate(self._plan.functions) if not function.hidden and not self._gone[n]]
+        recorded = [n for n, function in enumerate(self._functions) if not function.hidden and not self._gone[n]]
         stop = not recorded or rest > self._limit
         sites = np.flatnonzero(np.isin(self._function, chosen))
         hits = np.bincount(self._function, per_second, minlength=functions)
@@ -136,7 +140,7 @@ class Guard:
         return Verdict(tuple(chosen), tuple(sites.tolist()), tuple(sites[self._probed[sites]].tolist()), text, stop)
 
     def _text(self, total: float, functions: list[int], hits: float, recorded: int, stop: bool) -> str:
-        names = [self._plan.functions[number].name for number in functions[:_NAMED]]
+        names = [self._functions[number].name for number in functions[:_NAMED]]
         if len(functions) > _NAMED:
             names.append(f"{format_count(len(functions) - _NAMED)} more")
         cost = f"the probes took {total:.0f} % of one CPU, more than --max-overhead {self._limit:g}%"
@@ -150,19 +154,19 @@ def _cost(kind: SiteKind, cost_ns: Mapping[str, float]) -> float:
     return 0.0 if kind == SiteKind.CHAINED else float(cost_ns.get(str(kind), 0.0))
 
 
-def _groups(plan: ProbePlan) -> list[list[int]]:
+def _groups(functions: Sequence[PlannedFunction]) -> list[list[int]]:
     """What goes together with each function: those whose exits its own exits tell; nothing when that has a root."""
     callers: dict[int, list[int]] = {}
-    for number, function in enumerate(plan.functions):
+    for number, function in enumerate(functions):
         for address in function.ended_by:
             callers.setdefault(address, []).append(number)
     groups = []
-    for number in range(len(plan.functions)):
+    for number in range(len(functions)):
         group, known = [number], {number}
         for one in group:
-            fresh = set(callers.get(plan.functions[one].address, ())) - known
+            fresh = set(callers.get(functions[one].address, ())) - known
             known |= fresh
             group += sorted(fresh)
-        stays = any(plan.functions[one].root or plan.functions[one].hidden for one in group)
+        stays = any(functions[one].root or functions[one].hidden for one in group)
         groups.append([] if stays else group)
     return groups

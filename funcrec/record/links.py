@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.record import shelter
 from funcrec.record.attach import Attacher, Link, of_generation
@@ -20,9 +21,9 @@ CONTROL = np.dtype([("closed", "<u8"), ("epoch", "<u8"), ("young", "<u8")])
 
 @dataclass
 class _Stage:
-    sites: list[int]
-    offsets: list[int]
-    cookies: list[int]
+    sites: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    cookies: NDArray[np.uint64]
     generation: int = 0
     links: list[Link] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ class Links:
         self._stages: list[_Stage] = []
         self._epoch = 0
 
-    def arm(self, sites: list[int], offsets: list[int], cookies: list[int]) -> None:
+    def arm(self, sites: Sequence[int], offsets: NDArray[np.int64], cookies: NDArray[np.uint64]) -> None:
         """Attach one more stage.
 
         Args:
@@ -53,7 +54,7 @@ class Links:
             FuncrecError: see `Attacher.attach`; links that were made stay until `close`.
         """
         if sites:
-            stage = _Stage(sites, offsets, cookies)
+            stage = _Stage(np.array(sites, np.int64), offsets, cookies)
             self._stages.append(stage)
             self._attach(stage)
 
@@ -63,31 +64,25 @@ class Links:
         Raises:
             FuncrecError: see `Attacher.attach`; the old links are still there then.
         """
-        dropped = set(sites)
+        dropped = np.array(list(sites), dtype=np.int64)
         for position in reversed(range(len(self._stages))):
             stage = self._stages[position]
-            kept = [at for at, site in enumerate(stage.sites) if site not in dropped]
+            kept = np.flatnonzero(~np.isin(stage.sites, dropped))
             if len(kept) == len(stage.sites):
                 continue
             if self._attacher.by_site:
                 self._leave(stage, kept)
                 continue
-            young = _Stage(
-                [stage.sites[at] for at in kept],
-                [stage.offsets[at] for at in kept],
-                [stage.cookies[at] for at in kept],
-                1 - stage.generation,
-            )
+            young = _Stage(stage.sites[kept], stage.offsets[kept], stage.cookies[kept], 1 - stage.generation)
             self._succeed(stage, young)
             self._stages[position] = young
 
-    def _leave(self, stage: _Stage, kept: list[int]) -> None:
+    def _leave(self, stage: _Stage, kept: NDArray[np.int64]) -> None:
         """Close the links of all sites but those at some positions."""
-        stays = set(kept)
+        stays = set(kept.tolist())
         _close([link for at, link in enumerate(stage.links) if at not in stays])
-        stage.links = [stage.links[at] for at in kept]
-        for column in (stage.sites, stage.offsets, stage.cookies):
-            column[:] = [column[at] for at in kept]
+        stage.links = [stage.links[at] for at in kept.tolist()]
+        stage.sites, stage.offsets, stage.cookies = stage.sites[kept], stage.offsets[kept], stage.cookies[kept]
 
     def _succeed(self, old: _Stage, young: _Stage) -> None:
         self._epoch += 1
@@ -95,7 +90,7 @@ class Links:
         self._control["epoch"] = self._epoch
         closing = young  # unless all of it could be attached
         try:
-            if young.sites:
+            if len(young.sites):
                 self._attach(young)
             closing = old
         finally:
@@ -103,11 +98,11 @@ class Links:
             self._control["epoch"] = 0
 
     def _attach(self, stage: _Stage) -> None:
-        cookies = [of_generation(cookie, stage.generation) for cookie in stage.cookies]
+        cookies = [of_generation(cookie, stage.generation) for cookie in stage.cookies.tolist()]
         # Those that have ended since the first attach are left out.
         pids = [pid for pid in self._pids if not self._epoch or os.path.exists(f"/proc/{pid}")]
         if pids or not self._pids:
-            stage.links += self._attacher.attach(stage.offsets, cookies, pids)
+            stage.links += self._attacher.attach(stage.offsets.tolist(), cookies, pids)
 
     def close(self) -> None:
         """Disarm, the last stage first; safe to call twice."""

@@ -258,22 +258,34 @@ class Probes:
 
     def _arm(self, plan: ProbePlan, numbers: list[int]) -> None:
         if self._links is not None:
-            sites = [plan.sites[number] for number in numbers]
-            packed = cookies(
-                numbers,
-                sites,
-                [plan.functions[site.function].root for site in sites],
-                [number in self._value_sites for number in numbers],
-                [int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0 for number in numbers],
-            )
-            self._links.arm(numbers, [site.offset for site in sites], packed.tolist())
+            self._links.arm(numbers, *self._places(plan, numbers))
 
-    def swap(self, plan: ProbePlan, armed: Sequence[int], dropped: Sequence[int]) -> None:
-        """See some exits elsewhere from now on.
+    def _places(self, plan: ProbePlan, numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Offsets in the file and cookies of some sites."""
+        sites = [plan.sites[number] for number in numbers]
+        packed = cookies(
+            numbers,
+            sites,
+            [plan.functions[site.function].root for site in sites],
+            [number in self._value_sites for number in numbers],
+            [int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0 for number in numbers],
+        )
+        return np.array([site.offset for site in sites], dtype=np.int64), packed
+
+    def keep_spares(self, plan: ProbePlan) -> None:
+        """Remember what `swap` may arm, so that the plan can go: it takes 300 bytes a site."""
+        numbers = [number for number, site in enumerate(plan.sites) if site.spare]
+        self._spares = np.array(numbers, dtype=np.int64), *self._places(plan, numbers)
+
+    def swap(self, armed: Sequence[int], dropped: Sequence[int]) -> None:
+        """See some exits elsewhere from now on; `armed`: spare sites, in ascending order.
 
         While both are armed a call ends twice: whoever pairs entries with exits ignores the second.
         """
-        self._arm(plan, list(armed))
+        numbers, offsets, packed = self._spares
+        at = np.searchsorted(numbers, armed)
+        if self._links is not None:
+            self._links.arm(armed, offsets[at], packed[at])
         self.drop(dropped)
 
     def silence(self, sites: Sequence[int], since_ns: int) -> None:

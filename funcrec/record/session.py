@@ -128,6 +128,8 @@ def _record(request: RecordRequest, chosen: Subject, executable: Executable) -> 
 
 
 class _Session:
+    _planned: ProbePlan
+
     def __init__(
         self,
         request: RecordRequest,
@@ -165,7 +167,8 @@ class _Session:
             image=image_facts(self._executable, machine()) if self._way == Way.TRACEFS else None,
         )
         try:
-            plan = self._plan()
+            # Held here alone, so that it can go once all probes are in place.
+            plan = self._planned = self._plan()
             values = self._value_plans(plan)
             sources = probes.load(len(plan.sites))
             costs = probes.calibrate()
@@ -177,9 +180,10 @@ class _Session:
                 probes.install_conditions(self._condition.plan(plan), plan.sites)
             if self._exits == ExitMode.AUTO:
                 probes.install_chains(plan)
+            del plan
             writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
             try:
-                self._record(probes, plan, values, costs, Drain(sources), writer)
+                self._record(probes, values, costs, Drain(sources), writer)
             finally:
                 writer.abandon()
         finally:
@@ -251,12 +255,12 @@ class _Session:
     def _record(
         self,
         probes: Probes,
-        plan: ProbePlan,
         values: ValuePlans | None,
         costs: dict[str, float],
         drain: Drain,
         writer: TraceSeries,
     ) -> None:
+        plan = self._planned
         translator = Translator(plan, self._executable, values)
         limit = self._request.max_overhead
         hands_over = probes.hands_over
@@ -297,10 +301,12 @@ class _Session:
                 loop.see(self._program.pid)
             # Only now: nobody waits for it, and no event is written before the loop runs.
             writer.snapshot(plan_snapshot(plan, values))
+            probes.keep_spares(plan)
+            self._shed_privilege(plan)
+            del plan, self._planned
             self._executable.forget()
             self._signatures.forget()
             give_back()
-            self._shed_privilege(plan)
             drain.shed_privilege()
             reason = loop.run()
         finally:

@@ -39,7 +39,7 @@ class Watch:
         adaptation: Adaptation | None = None,
     ) -> None:
         sites = len(plan.sites)
-        self._plan = plan
+        self._functions = plan.functions
         self._adaptation = adaptation
         self._probes = probes
         self._drain = drain
@@ -75,8 +75,8 @@ class Watch:
         swap = self._adaptation.judge(self._events, self._probes.idle_hits(len(self._events)))
         if swap is None:
             return None
-        self._probes.swap(self._plan, swap.armed, swap.dropped)
-        names = [self._plan.functions[number].name for number in swap.functions[:3]]
+        self._probes.swap(swap.armed, swap.dropped)
+        names = [self._functions[number].name for number in swap.functions[:3]]
         more = f" and {len(swap.functions) - 3} more" if len(swap.functions) > 3 else ""
         text = f"exits of {', '.join(names)}{more} are seen at their RETs now: that is cheaper"
         return NoteRecord(time.monotonic_ns(), "exits", text)

@@ -1,5 +1,6 @@
 """How long a recording takes to begin and end, how much it drains, what it writes."""
 
+import mmap
 import os
 import re
 import resource
@@ -31,19 +32,20 @@ def large() -> Path:
 
 
 def measure_start(output: Path) -> list[tuple[str, float, str]]:
-    """Seconds until functions of a large binary are armed, and until they are gone; planning and attaching apart."""
+    """Seconds until functions of a large binary are armed and until they are gone; memory meanwhile."""
     rows = []
     for patterns, ready, gone in (
         (["main.main"], "<= 0.8", "<= 0.3"),
         (["net/http.*", "encoding/*"], "<= 1.0", "<= 0.3"),
         (["*"], "<= 3", "<= 0.7"),
     ):
-        functions, ready_s, cpu_s, gone_s = _start_and_stop(large(), patterns, output)
+        functions, ready_s, cpu_s, gone_s, resident = _start_and_stop(large(), patterns, output)
         what = f"{functions} functions of hugo (70 MB)" if functions > 1 else "one function of hugo (70 MB)"
         rows += [
             (f"seconds to a recording of {what}", ready_s, ready),
             ("the recorder's CPU seconds until then", cpu_s, ""),
             (f"seconds to the end of a recording of {what}", gone_s, gone),
+            (f"MB that the recorder keeps for {what}", resident / (1 << 20), "< 120"),
         ]
     binary = compiler()
     executable = Executable.open(str(binary))
@@ -77,9 +79,9 @@ def measure_start(output: Path) -> list[tuple[str, float, str]]:
     ]
 
 
-def _start_and_stop(binary: Path, patterns: Sequence[str], output: Path) -> tuple[int, float, float, float]:
-    """Functions, seconds and CPU seconds to the recording, seconds to its end; the best of some tries."""
-    ready_s = cpu_s = gone_s = float("inf")
+def _start_and_stop(binary: Path, patterns: Sequence[str], output: Path) -> tuple[int, float, float, float, float]:
+    """Functions, seconds and CPU seconds to the recording, seconds to its end, bytes resident; the best of a few."""
+    ready_s = cpu_s = gone_s = resident = float("inf")
     functions = 0
     for _ in range(5):
         started = time.perf_counter()
@@ -93,11 +95,12 @@ def _start_and_stop(binary: Path, patterns: Sequence[str], output: Path) -> tupl
                 break
         ready_s, cpu_s = min(ready_s, time.perf_counter() - started), min(cpu_s, _cpu_s(process.pid))
         time.sleep(1)  # the tables are written
+        resident = min(resident, int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * mmap.PAGESIZE)
         started = time.perf_counter()
         process.terminate()
         process.communicate()
         gone_s = min(gone_s, time.perf_counter() - started)
-    return functions, ready_s, cpu_s, gone_s
+    return functions, ready_s, cpu_s, gone_s, resident
 
 
 def _cpu_s(pid: int) -> float:
