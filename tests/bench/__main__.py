@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import answers, cost, exits, peers, recording, reporting, values
+from tests.bench import answers, cost, exits, latency, peers, recording, reporting, values
 from tests.toolchain import DEFAULT, ROOT
 
 Row = tuple[str, float, str]
@@ -23,6 +23,7 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
     return {
         "cost": cost.measure,
         "exits": exits.measure,
+        "latency": latency.measure,
         "start": lambda: recording.measure_start(folder / "start.zst"),
         "drain": lambda: recording.measure_drain(folder / "drain.zst"),
         "report": reporting.measure,

@@ -76,6 +76,16 @@ class WebServer:
         self._process.wait()
         self._folder.cleanup()
 
+    @property
+    def url(self) -> str:
+        """Of its page."""
+        return f"http://127.0.0.1:{self._port}/"
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def _answers(self) -> bool:
         if self._process.poll() is not None:
             raise RuntimeError(f"caddy ended with {self._process.returncode}")

@@ -1,0 +1,3 @@
+module funcrec.test/load
+
+go 1.22
