@@ -12,7 +12,7 @@ static __always_inline int condition_verdict(struct pt_regs *ctx, struct conditi
 		return REJECTED;
 	s->bias = hit_ip(ctx) - site->address;
 	s->truths |= site->truths;
-	read_registers(s->registers, ctx, s->hit.sp);
+	read_registers_of(&s->hit, s->registers, ctx, s->bias);
 #pragma clang loop unroll(disable)
 	ROUNDS (s, i, CONDITION_VALUES) {
 		u32 at = i;

@@ -7,7 +7,9 @@ struct pt_regs {
 	unsigned long ip, cs, flags, sp, ss;
 };
 
-#define REGISTERS 16 /* at least as many as read_registers writes, a power of two */
+#define REGISTERS 32 /* at least as many as read_registers writes, and the two that follow; a power of two */
+#define REGISTER_NONE 16 /* 0 */
+#define REGISTER_BIAS 17
 
 /* Bytes of a frame that lie above SP at function entry, to be counted into its depth: none, the return address is there. */
 #define FRAME_ABOVE_SP 0

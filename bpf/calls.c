@@ -198,6 +198,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	test->hit.sp = entry_sp(ctx, cookie);
 	test->hit.g = found.g;
 	test->hit.ring = ring;
+	test->hit.taken = branch_taken(ctx, COOKIE_CONDITION(cookie));
 	test->verdict = condition_admits(ctx, test, role);
 	event = test->hit.event;
 	key = test->hit.key;
@@ -246,6 +247,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 			kept->depth = depth;
 			kept->sp = entry_sp(ctx, cookie);
 			kept->ring = ring;
+			kept->taken = branch_taken(ctx, COOKIE_CONDITION(cookie));
 			failed = capture_values(ctx, scratch);
 			event = kept->event;
 			key = kept->key;

@@ -5,8 +5,8 @@
  * the entry for the exit. Nesting stays exact because an exit counts only when its very frame is known to have been let in.
  *
  * Macros from the generator: SITES, CONDITION_LOADS (rows of the table), CONDITION_VALUES (that the
- * expression names), CONDITION_FRAMES, CONDITION_EXITS (0/1: exits are probed), CONDITION_THREADS, SLEEPABLE. hit.h and frames.h
- * stand before this file, the expression behind it. Interface: condition_scratch_of(), condition_admits(),
+ * expression names), CONDITION_FRAMES, CONDITION_EXITS (0/1: exits are probed), CONDITION_THREADS, SLEEPABLE. hit.h, results.h and
+ * frames.h stand before this file, the expression behind it. Interface: condition_scratch_of(), condition_admits(),
  * condition_remembers(), condition_ends(), condition_over().
  */
 
@@ -129,7 +129,7 @@ static __always_inline void condition_walk(struct condition_scratch *s, struct c
 {
 	u64 second = s->registers[load->second & (REGISTERS - 1)];
 
-	v->known = load->start != LOAD_ABSENT;
+	v->known = load->start != LOAD_ABSENT && !s->hit.unread;
 	v->length = second;
 	if (load->start == LOAD_REGISTER)
 		v->word = s->registers[load->register_ & (REGISTERS - 1)];

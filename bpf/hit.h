@@ -31,7 +31,9 @@ struct kept_hit {
 	u64 sp; /* at function entry */
 	u64 g;  /* of the user goroutine */
 	u32 ring;
-	u32 pad;
+	u32 taken;  /* 1: the jump at the site is taken */
+	u32 unread; /* 1: memory that a register was to come from could not be read */
+	u32 round;
 };
 
 /* Reads user memory. A page that is not in memory, such as one of constants that nobody has looked at yet, can only be

@@ -6,7 +6,7 @@
  *
  * Macros from the generator: SITES, VALUE_PROGRAMS, VALUE_REFS, VALUE_TYPES (rows of the tables), VALUE_BYTES (the most a
  * blob may hold, a power of two), VALUE_DEPTH (pointers followed in a row), VALUE_THREADS, VALUE_REDACTED (0/1: some words
- * are erased again); hit.h stands before this file. rings.h too. Interface: value_scratch_of(),
+ * are erased again); hit.h and results.h stand before this file. rings.h too. Interface: value_scratch_of(),
  * capture_values().
  */
 
@@ -81,7 +81,7 @@ struct value_header {
 };
 
 #define CAPTURE_FULL 1   /* the blob, the queue or the steps ran out: something was left unread */
-#define CAPTURE_STACK 2  /* the stack span could not be read */
+#define CAPTURE_STACK 2  /* the stack span could not be read, or what registers come from */
 
 struct value_item {
 	u64 address;
@@ -366,8 +366,9 @@ static __always_inline int capture_values(struct pt_regs *ctx, struct value_scra
 		return -1;
 	s->head = s->tail = s->elements = s->depth = s->status = s->start = 0;
 	s->bias = hit_ip(ctx) - site->address;
-	read_registers(s->registers, ctx, s->hit.sp);
+	read_registers_of(&s->hit, s->registers, ctx, s->bias);
 	value_roots(s, site, s->hit.sp);
+	s->status |= s->hit.unread * CAPTURE_STACK;
 	s->base = 0;
 	s->ref = site->first_ref;
 	s->refs = site->refs;

@@ -65,10 +65,11 @@ func main() {
 
 
 class _Program:
-    def __init__(self, seed: int, functions: int, *, panics: bool) -> None:
+    def __init__(self, seed: int, functions: int, *, panics: bool, repeats: bool) -> None:
         self._random = random.Random(seed)
         self._functions = functions
         self._panics = panics
+        self._values = ["x", "x + 1", "x ^ y", "y", *([] if repeats else ["sink"]), "x * 3", "7"]
 
     def source(self, goroutines: int, rounds: int) -> str:
         bodies = [self._function(number) for number in range(self._functions)]
@@ -97,7 +98,7 @@ class _Program:
         return [*end, f"return {self._value()}"]
 
     def _value(self) -> str:
-        return self._random.choice(["x", "x + 1", "x ^ y", "y", "sink", "x * 3", "7"])
+        return self._random.choice(self._values)
 
     def _condition(self) -> str:
         number = self._random.randint(0, 9)
@@ -154,8 +155,13 @@ class _Program:
         return [f"y = {self._value()} + y"]
 
 
-def write_program(folder: Path, seed: int, *, functions: int = 24, panics: bool, goroutines: int = 3) -> None:
-    """Write go.mod and main.go of a program; the same seed gives the same program."""
+def write_program(
+    folder: Path, seed: int, *, functions: int = 24, panics: bool, goroutines: int = 3, repeats: bool = False
+) -> None:
+    """Write go.mod and main.go of a program; the same seed gives the same program.
+
+    With `repeats` every run of it makes the same calls, with the same results.
+    """
     (folder / "go.mod").write_text("module random\n\ngo 1.21\n")
-    source = _Program(seed, functions, panics=panics).source(goroutines, rounds=60)
+    source = _Program(seed, functions, panics=panics, repeats=repeats).source(goroutines, rounds=60)
     (folder / "main.go").write_text(source)

@@ -44,7 +44,7 @@ def command(
       funcrec list -u 'net/http.*' -u '!net/http.(*http2*' -v ./svc
     """
     from funcrec.plan.builder import build_plan
-    from funcrec.plan.captures import Signatures, plan_values
+    from funcrec.plan.captures import ResultReader, Signatures, plan_values
     from funcrec.report.text import Output
     from funcrec.target.executable import Executable
 
@@ -53,6 +53,7 @@ def command(
     executable = Executable.open(binary, debug_file)
     # A listing is for looking: no limit unless asked for.
     limit = 1 << 24 if max_probes is None else max_probes
+    signatures = Signatures(executable)
     plan = build_plan(
         executable,
         patterns or [],
@@ -63,8 +64,8 @@ def command(
         exits=exits,
         takes_back=not roots,
         adaptive=True,
+        reads=ResultReader(signatures).reads,
     )
-    signatures = Signatures(executable)
     plan_values(executable, plan, signatures=signatures)  # a value that does not exist is an error here too
     with Output(OutputRequest(format=format_, color=color, pager=not no_pager)) as output:
         if format_ == Format.TEXT:

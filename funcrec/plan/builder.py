@@ -29,6 +29,7 @@ from funcrec.target.code import ManyFunctions
 from funcrec.target.effects import Rule
 from funcrec.target.executable import Executable, Function
 from funcrec.target.ordinary import SITE, Sites, site_row
+from funcrec.target.results import Reads
 
 DEFAULT_MAX_PROBES = 300_000
 
@@ -58,6 +59,7 @@ class _Wanted:
     reason: str = ""
     arguments: bool = False
     results: bool = False
+    reads: Reads | None = None
 
 
 @without_collection()
@@ -75,6 +77,7 @@ def build_plan(
     takes_back: bool = False,
     adaptive: bool = False,
     needs: Callable[[int, str, Sequence[Pattern]], Needs] | None = None,
+    reads: Callable[[int, str, Sequence[Pattern]], Reads | None] | None = None,
 ) -> ProbePlan:
     """Decide what to probe.
 
@@ -91,6 +94,7 @@ def build_plan(
         adaptive: cheap exits that turn out to be dear can be given up while recording.
         takes_back: an exit that was told may be taken back later: nothing in the kernel depends on it.
         needs: what a condition wants of a function: its number, its name, the patterns that name it.
+        reads: of the same: what is read of its results, None when that is not known before its RETs.
 
     Raises:
         UsageError: a pattern does not parse, or the plan is too large.
@@ -102,8 +106,9 @@ def build_plan(
     helpers, helper_notes = runtime_helpers(executable, reader)
     if exits == ExitMode.RET or not takes_back:
         helpers = tuple(helper for helper in helpers if helper.role != Role.FAULT)
+    early = reads if exits == ExitMode.AUTO else None
     wanted = [
-        _wants(selected, executable.functions[selected.index], parsed, parsed_roots, needs, arguments, results)
+        _wants(selected, executable.functions[selected.index], parsed, parsed_roots, needs, early, arguments, results)
         for selected in selection.functions
     ]
     readable = [one for one in wanted if not one.reason]
@@ -132,6 +137,7 @@ def build_plan(
                     [not one.function.assembly and "." in one.function.symbol for one in readable], dtype=np.bool_
                 ),
                 keeps=np.array([one.results for one in readable], dtype=np.bool_),
+                reads=[one.reads for one in readable],
             ),
             Rule.MEMORY if retracted else Rule.FRAME,
             adaptive=adaptive,
@@ -156,6 +162,7 @@ def build_plan(
         notes=(*selection.notes, *_partly_inlined(functions), *helper_notes),
         patterns=parsed,
         root_patterns=parsed_roots,
+        results=chosen.results,
     )
 
 
@@ -165,20 +172,37 @@ def _wants(
     patterns: Sequence[Pattern],
     roots: Sequence[Pattern],
     needs: Callable[[int, str, Sequence[Pattern]], Needs] | None,
+    reads: Callable[[int, str, Sequence[Pattern]], Reads | None] | None,
     arguments: bool,
     results: bool,
 ) -> _Wanted:
     asking = [patterns[at] for at in selected.patterns] + [roots[at] for at in selected.roots]
+    found = Needs()
     if needs is not None:
         found = needs(selected.index, function.name, asking)
         if found.reason and not selected.roots:
             return _Wanted(selected, function, found.reason)
-        arguments, results = arguments or found.arguments, results or found.results
+        arguments = arguments or found.arguments
     if _OWN_CONVENTION.fullmatch(function.symbol):
         return _Wanted(selected, function, "runtime code with a calling convention of its own")
     arguments = arguments or any(pattern.arguments is not None for pattern in asking)
-    results = results or any(pattern.results is not None for pattern in asking)
-    return _Wanted(selected, function, "", arguments, results)
+    fetched = results or any(pattern.results is not None for pattern in asking)
+    return _Wanted(
+        selected, function, "", arguments, fetched or found.results, _reads(selected, function, asking, found, reads)
+    )
+
+
+def _reads(
+    selected: Selected,
+    function: Function,
+    asking: Sequence[Pattern],
+    needed: Needs,
+    reads: Callable[[int, str, Sequence[Pattern]], Reads | None] | None,
+) -> Reads | None:
+    """What is read of a function's results: by those who show them and by a condition."""
+    shown = reads(selected.index, function.name, asking) if reads is not None else None
+    tested = needed.reads if needed.results else Reads()
+    return None if shown is None or tested is None else shown | tested
 
 
 def _recordable(code: ManyFunctions, helpers: Sequence[Helper]) -> Sites:

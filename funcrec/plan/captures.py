@@ -17,6 +17,7 @@ from funcrec.target.debug import debug_sections
 from funcrec.target.dwarf import Dwarf
 from funcrec.target.executable import Executable
 from funcrec.target.gotypes import GoTypes
+from funcrec.target.results import Reads
 
 
 class Signatures:
@@ -26,6 +27,7 @@ class Signatures:
         self._executable = executable
         self.abi = architecture_of(executable).abi
         self.reason = ""  # why there are none
+        self._known: dict[int, Signature | None] = {}
 
     @cached_property
     def types(self) -> GoTypes | None:
@@ -39,9 +41,15 @@ class Signatures:
     def forget(self) -> None:
         """Let go of the debug information; it is read again when asked for."""
         self.__dict__.pop("types", None)
+        self._known.clear()
 
     def of(self, index: int) -> Signature | None:
         """Signature of the function with that number; None when debug information does not describe it."""
+        if index not in self._known:
+            self._known[index] = self._of(index)
+        return self._known[index]
+
+    def _of(self, index: int) -> Signature | None:
         if self.types is None:
             return None
         function = self._executable.functions[index]
@@ -116,6 +124,53 @@ def plan_values(
     return planner.finish(types.runtime_types if types else dict, executable.types_base or 0)
 
 
+class ResultReader:
+    """Says which registers the results of a function are read from, before its exit sites are chosen.
+
+    Args:
+        signatures: of the binary.
+        results: all results of every function whose patterns name none (-R).
+        redaction: values that are not to be read.
+        values: False: no values are read at all.
+    """
+
+    def __init__(
+        self,
+        signatures: Signatures,
+        *,
+        results: bool = False,
+        redaction: Redaction | None = None,
+        values: bool = True,
+    ) -> None:
+        self._signatures, self._redaction = signatures, redaction or Redaction()
+        self._all, self._values = results, values
+        self._planner: ValuePlanner | None = None
+
+    def reads(self, index: int, name: str, patterns: Sequence[Pattern]) -> Reads | None:
+        """What is read of a function's results; None when its patterns ask for what it has not.
+
+        Args:
+            index: its number in the binary.
+            name: of the function.
+            patterns: that name it.
+        """
+        everything: list[Fetch] = [Special.RESULTS] if self._all else []
+        if not self._values:
+            return Reads()
+        try:
+            asked = [everything if each.results is None else parse_list(each.results) for each in patterns]
+            wanted = _merge(asked)
+            if not wanted:
+                return Reads()
+            if self._planner is None:
+                types = self._signatures.types
+                table = types.table if types else TypeTable()
+                self._planner = ValuePlanner(table, redaction=self._redaction, abi=self._signatures.abi)
+            return self._planner.reads(name, self._signatures.of(index), wanted)
+        except UsageError:
+            return None
+
+
 class _Lists:
     """The parsed lists of every pattern; None stands for -A and -R alone."""
 
@@ -177,4 +232,4 @@ def _add(
         (Role.POINT, before, after),
     ):
         if role in sites:
-            planner.add(function.name, described, arguments, results, sites[role])
+            planner.add(function.name, described, arguments, results, sites[role], ends=role == Role.EXIT)

@@ -1,5 +1,6 @@
 """How a condition in the kernel gets at a value: the way from registers and stack through memory. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag, StrEnum
 
@@ -9,6 +10,7 @@ from funcrec.lang.types import TypeTable, stands_for_another
 from funcrec.plan.fetch import RawFetch
 from funcrec.plan.rawregisters import length_register, register_of
 from funcrec.target.abi import Abi, Piece, Place
+from funcrec.target.results import Reads
 
 MAX_HOPS = 8
 MAX_ENDED = 254  # bytes of a text that a NUL ends: CONDITION_ENDED of bpf/condition.h
@@ -226,3 +228,19 @@ def load_raw(rule: RawFetch, kind: Kind, abi: Abi) -> Load:
         return replace(start, size=size, flags=flags)
     hops = tuple((offset, -1) for offset in offsets[:-1])
     return replace(start, hops=hops, last=offsets[-1], size=size, flags=flags | LoadFlag.MEMORY)
+
+
+def reads_of(loads: Iterable[Load]) -> Reads:
+    """Where the ways to values begin."""
+    registers: dict[int, int] = {}
+    memory = False
+    for load in loads:
+        through = bool(load.flags & LoadFlag.MEMORY)
+        memory |= through or bool(load.flags & LoadFlag.TEXT)
+        if load.start is Start.REGISTER:
+            pair = load.index >= 0 or bool(load.flags & LoadFlag.TEXT and not through)
+            size = 8 if through or pair else load.shift // 8 + load.size
+            registers[load.register] = max(registers.get(load.register, 0), size)
+            if pair:
+                registers[load.second] = 8
+    return Reads(registers, memory=memory)

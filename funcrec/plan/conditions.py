@@ -13,7 +13,7 @@ from funcrec.lang.expr import parse
 from funcrec.lang.path import Path, parse_path
 from funcrec.lang.pattern import Pattern, compile_glob
 from funcrec.plan.captures import Signatures
-from funcrec.plan.conditionloads import Kind, Load, UnreadableError, load_raw, load_value
+from funcrec.plan.conditionloads import Kind, Load, UnreadableError, load_raw, load_value, reads_of
 from funcrec.plan.conditiontree import Formula, FunctionIs, Join, Leaf, Lowered, Not, cannot, lower, slots_of
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, parse_list
 from funcrec.plan.sites import Needs, ProbePlan, Role
@@ -119,7 +119,7 @@ class Condition:
         self._complete = True
         self._found[index] = found
         arguments = any(slot is not None and not slot[1] for slot in slots)
-        return Needs(arguments=arguments, results=found.waits)
+        return Needs(arguments=arguments, results=found.waits, reads=reads_of(found.at(Role.EXIT)))
 
     def check(self) -> None:
         """To be called when all functions were looked at.

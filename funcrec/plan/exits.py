@@ -3,7 +3,7 @@
 Works on whole selections, since a chain needs to know which callees are recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +15,11 @@ from funcrec.target.executable import Executable
 from funcrec.target.exits import ExitReader
 from funcrec.target.flow import Flow
 from funcrec.target.ordinary import SITE, Sites
+from funcrec.target.results import AtEdges, Reads, plan_results
 from funcrec.target.tails import ALWAYS, Rows, Tails
 
 _TAIL = np.dtype([*SITE.descr, ("row", "<i8"), ("rule", "u1"), ("ret", "<i8")])  # a site that ends calls
+_RETURN = "return; "
 _IN_VAIN = "return; takes over when the sites before it turn out to cost more"
 
 
@@ -31,11 +33,13 @@ class Exits:
             before it is also this exit. Role `spare`: a RET that takes over from sites of role `yielding`.
         callees: entries of the functions with whose exits others end.
         ended_by: entry of a function -> entries of those whose exits end it too.
+        results: address of an exit site -> how to get at the registers of the RET there, see target/results.py.
     """
 
     sites: Sites
     callees: frozenset[int] = frozenset()
     ended_by: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    results: Mapping[int, AtEdges] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,15 @@ class Recorded:
     Attributes:
         sites: SITE rows of theirs: entries, RETs, jumps out.
         compiled: bool, m: made by the Go compiler.
-        keeps: bool, m: its results are wanted, so its RETs stay as they are.
+        keeps: bool, m: its results are wanted.
+        reads: m: what is read of those; None: all registers, at the RETs.
     """
 
     flow: Flow
     sites: Sites
     compiled: Bools
     keeps: Bools
+    reads: Sequence[Reads | None]
 
     @property
     def there(self) -> Bools:
@@ -77,14 +83,16 @@ def cheap_exits(executable: Executable, recorded: Recorded, allowed: Rule, *, ad
     flow = recorded.flow
     known = recorded.there & recorded.compiled & flow.known
     tails = ExitReader(executable, allowed).read(flow, known)
-    tails = _bounded(flow, tails, flow.code.begins[recorded.there], adaptive=adaptive)
-    cheap = known & ~recorded.keeps & recorded.having(recorded.sites["role"] == "exit")
+    entries = recorded.sites["address"][recorded.sites["role"] == "entry"]
+    results = plan_results(flow, tails, recorded.reads, recorded.keeps, entries)
+    tails = _bounded(flow, results.tails, flow.code.begins[recorded.there], adaptive=adaptive)
+    cheap = known & recorded.having(recorded.sites["role"] == "exit")
     chained = _chained(flow, tails, known, cheap)
     ending = tails.returns[chained]
     callees = executable.functions.addresses.searchsorted(ending["callee"])
     names = [executable.functions.names[index] for index in callees.tolist()]
     sites = _Choice(recorded, tails, chained, cheap).sites(names, adaptive=adaptive)
-    return Exits(sites, frozenset(ending["callee"].tolist()), _ended_by(flow, ending))
+    return Exits(sites, frozenset(ending["callee"].tolist()), _ended_by(flow, ending), results.steps)
 
 
 def _bounded(flow: Flow, tails: Tails, recorded: I64, *, adaptive: bool) -> Tails:
@@ -188,7 +196,9 @@ class _Choice:
         entries = self._recorded.sites["address"][self._entry[returns["function"]]]
         alone = (paths[which] == 0) & (self._code.address[returns["head"]] != entries)
         whys = [
-            f"return; its code begins behind {why}" if single else f"head of a return behind {why}"
+            (why if why.startswith(_RETURN) else f"{_RETURN}its code begins behind {why}")
+            if single
+            else f"head of a return behind {why}"
             for why, single in zip(returns["why"].tolist(), alone.tolist(), strict=True)
         ]
         where = np.where(alone, returns["row"], returns["head"])

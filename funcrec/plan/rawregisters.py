@@ -36,3 +36,15 @@ def length_register(rule: RawFetch, abi: Abi) -> IntEnum:
             remedy="use +0(%reg):gostring for a string in memory",
         )
     return abi.registers(number)
+
+
+def raw_registers(rule: RawFetch, abi: Abi) -> set[IntEnum]:
+    """All registers that a rule reads.
+
+    Raises:
+        UsageError: the processor has not all of them.
+    """
+    if not rule.register:
+        return set()
+    found = {register_of(rule, abi)}
+    return found | {length_register(rule, abi)} if rule.type.kind == "gostring" and not rule.offsets else found

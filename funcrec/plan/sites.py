@@ -3,11 +3,15 @@
 Knows nothing of BPF or of the running system; `funcrec.record` turns a plan into links, `funcrec list` prints it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from funcrec.lang.pattern import Pattern
+
+if TYPE_CHECKING:  # commands name these types before anything heavy is loaded
+    from funcrec.target.results import AtEdges, Reads
 
 MAX_INLINED_NAMES = 10
 
@@ -126,12 +130,14 @@ class Needs:
     Attributes:
         reason: why no call of it can meet the condition, so that it needs no probes; "" when one can.
         arguments: registers of arguments must be as at entry at the entry site.
-        results: the results must be in place at the exit sites.
+        results: the results must be known at the exit sites.
+        reads: which; None: any.
     """
 
     reason: str = ""
     arguments: bool = False
     results: bool = False
+    reads: "Reads | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ class ProbePlan:
         notes: lines for the user (inlined away, partly inlined ...).
         patterns: the parsed -u patterns, in the order given; `PlannedFunction.patterns` are positions here.
         root_patterns: the parsed ROOT patterns.
+        results: address of an exit site -> steps from the registers there to those at the RET.
     """
 
     binary: str
@@ -162,6 +169,7 @@ class ProbePlan:
     notes: tuple[str, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     root_patterns: tuple[Pattern, ...] = ()
+    results: "Mapping[int, AtEdges]" = field(default_factory=dict)
 
     @property
     def rooted(self) -> bool:

@@ -15,9 +15,10 @@ from funcrec.lang.steps import Step, StepKind, resolve
 from funcrec.lang.types import Kind, TypeTable
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
 from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference, target_of
-from funcrec.plan.rawregisters import length_register, register_of
+from funcrec.plan.rawregisters import raw_registers, register_of
 from funcrec.plan.redaction import RedactedTypes, Redaction, Span, masks, redacted_spans
-from funcrec.target.abi import AMD64_ABI, Abi, Piece, Place, Signature
+from funcrec.target.abi import AMD64_ABI, Abi, Piece, Place, Signature, whole_words
+from funcrec.target.results import Reads
 
 AREA_HEAD_BYTES = 8  # load bias and status, before the registers
 MAX_STACK_BYTES = 2048
@@ -117,6 +118,8 @@ class ValuePlanner:
         arguments: Sequence[Fetch],
         results: Sequence[Fetch],
         sites: Sequence[int],
+        *,
+        ends: bool = False,
     ) -> None:
         """Plan what one function's sites of one kind read.
 
@@ -126,10 +129,59 @@ class ValuePlanner:
             arguments: what to read where the call begins.
             results: what to read where it ends; both at a site that is both.
             sites: numbers of the sites.
+            ends: the call ends there, and has not just begun.
 
         Raises:
             UsageError: a name does not exist there, or cannot be read by name.
         """
+        wanted, raw = self._resolved(function, signature, arguments, results)
+        if not wanted and not raw:
+            return
+        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
+        references = self._references(wanted, raw, area)
+        first, count = self._programs.add_references(references)
+        values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, result, area) for rule, result in raw]
+        # Of a call that ends the registers are worked out too, from memory where need be: they are read or not with it.
+        read_with = 0 if ends else 8 * len(area.registers)
+        self._rows.append(
+            {
+                "sites": list(sites),
+                "area": AREA_HEAD_BYTES + 8 * len(area.registers) + area.stack_bytes,
+                "stack": AREA_HEAD_BYTES + read_with,
+                "text_bytes": self.limits.text_bytes,
+                "elements": self.limits.elements,
+                "depth": self.limits.depth,
+                "values": values,
+            }
+        )
+        self._sites.update(dict.fromkeys(sites, len(self._reads)))
+        self._reads.append(SiteValues(tuple(area.registers), area.low, area.stack_bytes, first, count))
+
+    def reads(self, function: str, signature: Signature | None, results: Sequence[Fetch]) -> Reads:
+        """What `add` would read of a function's results.
+
+        Raises:
+            UsageError: as for `add`.
+        """
+        wanted, raw = self._resolved(function, signature, (), results)
+        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
+        registers = dict.fromkeys((int(register) for register in area.registers), 0)
+        words = []
+        for value in wanted:
+            for piece in value.place.pieces:
+                if piece.register is not None:
+                    registers[piece.register] = max(registers[piece.register], piece.size)
+            words += whole_words(self.types, value.place)
+        for rule, _ in raw:
+            for register in raw_registers(rule, self.abi):
+                registers[register] = 8
+        memory = area.stack_bytes > 0 or bool(self._references(wanted, raw, area))
+        return Reads(registers, tuple(words), memory)
+
+    def _resolved(
+        self, function: str, signature: Signature | None, arguments: Sequence[Fetch], results: Sequence[Fetch]
+    ) -> tuple[list[Wanted], list[tuple[RawFetch, bool]]]:
+        """The values by name and by rule, without what is redacted."""
         wanted: list[Wanted] = []
         raw: list[tuple[RawFetch, bool]] = []
         for fetches, result in ((arguments, False), (results, True)):
@@ -148,28 +200,12 @@ class ValuePlanner:
                     one = find_value(self.types, function, signature, fetch, results=result)
                     hidden = self.redaction.hides_path(fetch.name, fetch.path)
                     wanted.append(self._hidden(fetch.name, result) if hidden else one)
-        if not wanted and not raw:
-            return
-        wanted = [self._without_redacted(value) for value in wanted]
-        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
+        return [self._without_redacted(value) for value in wanted], raw
+
+    def _references(self, wanted: list[Wanted], raw: list[tuple[RawFetch, bool]], area: "_RootArea") -> list[Reference]:
         references = [ref for value in wanted for ref in self._masks(value, area)]
         references += [ref for value in wanted for ref in self._named_references(value, area)]
-        references += [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
-        first, count = self._programs.add_references(references)
-        values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, result, area) for rule, result in raw]
-        self._rows.append(
-            {
-                "sites": list(sites),
-                "area": AREA_HEAD_BYTES + 8 * len(area.registers) + area.stack_bytes,
-                "stack": AREA_HEAD_BYTES + 8 * len(area.registers),
-                "text_bytes": self.limits.text_bytes,
-                "elements": self.limits.elements,
-                "depth": self.limits.depth,
-                "values": values,
-            }
-        )
-        self._sites.update(dict.fromkeys(sites, len(self._reads)))
-        self._reads.append(SiteValues(tuple(area.registers), area.low, area.stack_bytes, first, count))
+        return references + [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
 
     def finish(self, runtime_types: Callable[[], dict[int, int]], types_base: int) -> ValuePlans:
         """Close the tables.
@@ -407,10 +443,7 @@ class _RootArea:
         registers = {piece.register for piece in pieces if piece.register is not None}
         registers |= {value.dictionary for value in wanted if value.dictionary is not None}
         for rule in raw:
-            if rule.register:
-                registers.add(register_of(rule, abi))
-                if rule.type.kind == "gostring" and not rule.offsets:
-                    registers.add(length_register(rule, abi))
+            registers |= raw_registers(rule, abi)
         self.registers = sorted(registers)
         if len(self.registers) > MAX_REGISTERS:
             raise UsageError(

@@ -16,6 +16,7 @@ from funcrec.record.pidspace import PidSpace
 from funcrec.record.places import PLACES, ImageFacts
 from funcrec.record.valuemaps import value_macros
 from funcrec.resources import data_path
+from funcrec.target.results import MAX_ROWS
 from funcrec.target.runtime_layout import RuntimeLayout
 
 PAGE_BYTES = 4096  # BCC's PAGE_SIZE in bpf/stubs/include/asm/page.h
@@ -94,7 +95,7 @@ def generate(request: ProgramRequest) -> Program:
             _source("guard.h"),
             _source("send.h"),
             *([_source("gate.h")] if request.gated else []),
-            *([_source("hit.h")] if request.values or request.condition else []),
+            *([_source("hit.h"), _source("results.h")] if request.values or request.condition else []),
             *([_source("values.h")] if request.values else []),
             *([_source("frames.h")] if request.min_ns or request.condition else []),
             *(_condition(request.condition) if request.condition else []),
@@ -115,6 +116,8 @@ def generate(request: ProgramRequest) -> Program:
         maps += ["condition_sites", "condition_loads", "condition_frames", "condition_stacks", "condition_scratches"]
     if request.chained:
         maps += ["chains", "chain_origins"]
+    if request.values or request.condition:
+        maps += ["result_sites", "result_steps"]
     if request.image:
         maps.append("places")
     reads_memory = request.values is not None or request.condition is not None
@@ -161,6 +164,8 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
     }
     if request.condition is not None:
         values |= condition_macros(request.condition, exits=not request.entry_only)
+    if request.values is not None or request.condition is not None:
+        values["RESULT_ROWS"] = MAX_ROWS
     if request.values is not None:
         values |= value_macros(request.values)
     if request.image is not None:

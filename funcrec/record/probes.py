@@ -37,6 +37,7 @@ from funcrec.record.links import CONTROL, Links
 from funcrec.record.order import takes_over
 from funcrec.record.pidspace import own_space
 from funcrec.record.places import ImageFacts, Places
+from funcrec.record.resultmaps import result_maps
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
@@ -166,6 +167,12 @@ class Probes:
         """Fill the tables that say which calls count; call it before `attach`."""
         rows, loads = condition_maps(plans, sites)
         for name, table in (("condition_sites", rows), ("condition_loads", loads)):
+            if len(table):
+                map_array(self._descriptors[name], len(table), table.dtype, writable=True)[:] = table
+
+    def install_results(self, plan: ProbePlan) -> None:
+        """Fill the tables that say how results follow from the registers at exit sites; call it before `attach`."""
+        for name, table in zip(("result_sites", "result_steps"), result_maps(plan), strict=True):
             if len(table):
                 map_array(self._descriptors[name], len(table), table.dtype, writable=True)[:] = table
 

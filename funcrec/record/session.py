@@ -10,7 +10,7 @@ from pathlib import Path
 import funcrec
 from funcrec.errors import TargetError
 from funcrec.plan.builder import DEFAULT_MAX_PROBES, build_plan
-from funcrec.plan.captures import Signatures, plan_values, wants_values
+from funcrec.plan.captures import ResultReader, Signatures, plan_values, wants_values
 from funcrec.plan.conditions import Condition
 from funcrec.plan.programs import ValueLimits
 from funcrec.plan.redaction import Redaction
@@ -178,6 +178,8 @@ class _Session:
                 probes.install_values(values, plan.sites)
             if self._condition is not None:
                 probes.install_conditions(self._condition.plan(plan), plan.sites)
+            if plan.results:
+                probes.install_results(plan)
             if self._exits == ExitMode.AUTO:
                 probes.install_chains(plan)
             del plan
@@ -223,6 +225,12 @@ class _Session:
             # What the kernel has dropped or let through by an exit cannot be taken back.
             takes_back=not request.roots and not request.min_ns and not request.condition,
             needs=self._condition.needs if self._condition else None,
+            reads=ResultReader(
+                self._signatures,
+                results=request.results,
+                redaction=Redaction(request.redact),
+                values=request.values,
+            ).reads,
         )
 
     @property

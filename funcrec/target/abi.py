@@ -186,6 +186,26 @@ def _collect(types: TypeTable, type_: GoType, base: int, found: list[Leaf]) -> b
     return False
 
 
+def whole_words(types: TypeTable, place: Place) -> list[tuple[int, ...]]:
+    """Registers that hold the words of one string, slice or interface each, in their order there."""
+    words = {piece.offset: int(piece.register) for piece in place.pieces if piece.register is not None}
+    found: list[tuple[int, ...]] = []
+
+    def collect(type_: GoType, base: int) -> None:
+        if _WORDS.get(type_.kind, 1) > 1:
+            registers = tuple(words.get(base + 8 * at, -1) for at in range(_WORDS[type_.kind]))
+            found.append(registers)
+        elif type_.kind is Kind.ARRAY and type_.count == 1:
+            collect(types[type_.elem], base)
+        elif type_.kind is Kind.STRUCT:
+            for field in type_.fields:
+                collect(types[field.type], base + field.offset)
+
+    if words:
+        collect(types[place.type], 0)
+    return found
+
+
 def _align(value: int, alignment: int) -> int:
     return -(-value // alignment) * alignment
 

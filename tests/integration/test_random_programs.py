@@ -30,6 +30,35 @@ def test_random_programs(record: Recorder, tmp_path: Path, version: str, exits: 
         _compare(record, tmp_path, seed=seed, panics=seed % 2 == 0, version=version, exits=exits)
 
 
+def test_results_of_a_random_program(record: Recorder, tmp_path: Path) -> None:
+    _compare_results(record, tmp_path, seed=11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", EVERY_VERSION)
+def test_results_of_random_programs(record: Recorder, tmp_path: Path, version: str) -> None:
+    for seed in range(500, 500 + _MORE):
+        _compare_results(record, tmp_path, seed=seed, version=version)
+
+
+def _compare_results(record: Recorder, folder: Path, *, seed: int, version: str = DEFAULT) -> None:
+    """What exit sites tell beforehand is what a second run has at the RETs."""
+    sources = folder / f"seed{seed}"
+    sources.mkdir()
+    write_program(sources, seed, panics=seed % 2 == 0, repeats=True)
+    binary = go_build(sources, version=version, name="random")
+    found = []
+    for exits in ("auto", "ret"):
+        patterns = ["main.f*(x) -> (y)", *_PATTERNS[1:]]
+        trace = record(binary, patterns, launch_args=[], options=["--exits", exits], name=f"{seed}-{exits}.zst")
+        assert trace.info["lost"] == trace.info["lost_values"] == 0
+        found.append(
+            Counter((call["func"], call["state"], call["args"]["x"], call["results"].get("y")) for call in trace.calls)
+        )
+    assert found[0] == found[1]
+    assert len(found[0]) > 100
+
+
 def _compare(
     record: Recorder, folder: Path, *, seed: int, panics: bool, version: str = DEFAULT, exits: str = "auto"
 ) -> None:
