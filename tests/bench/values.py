@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from funcrec.plan.builder import build_plan
-from funcrec.plan.captures import Signatures, plan_values
+from funcrec.plan.captures import ResultReader, Signatures, plan_values
 from funcrec.plan.conditions import Condition
 from funcrec.plan.programs import ValueLimits
+from funcrec.plan.sites import ExitMode
 from funcrec.record.codegen import PidFilter
 from funcrec.record.drain import Drain
 from funcrec.record.probes import Probes
@@ -36,10 +37,19 @@ _SIGNATURES = 1000
 
 
 @contextmanager
-def _recording(executable: Executable, pattern: str, condition: str = "") -> Iterator[None]:
+def _recording(
+    executable: Executable, pattern: str, condition: str = "", exits: ExitMode = ExitMode.RET
+) -> Iterator[None]:
     signatures = Signatures(executable)
     test = Condition(condition, signatures) if condition else None
-    plan = build_plan(executable, [pattern], needs=test.needs if test else None)
+    plan = build_plan(
+        executable,
+        [pattern],
+        needs=test.needs if test else None,
+        reads=ResultReader(signatures).reads,
+        exits=exits,
+        takes_back=True,
+    )
     values = plan_values(executable, plan, signatures=signatures)
     probes = Probes(
         executable.runtime_layout,
@@ -49,12 +59,17 @@ def _recording(executable: Executable, pattern: str, condition: str = "") -> Ite
         gated=False,
         values=ValueLimits() if values else None,
         condition=test.lowered if test else None,
+        chained=exits == ExitMode.AUTO,
     )
     drain = Drain(probes.load())
     if values is not None:
         probes.install_values(values, plan.sites)
     if test is not None:
         probes.install_conditions(test.plan(plan), plan.sites)
+    if plan.results:
+        probes.install_results(plan)
+    if exits == ExitMode.AUTO:
+        probes.install_chains(plan)
     drain.start()
     try:
         probes.attach(plan, executable.path, [], entry_only=False)
@@ -87,6 +102,21 @@ def measure_calls() -> list[tuple[str, float, str]]:
         ("a call with three values / the same without", cost["values"] / cost["plain"], "<= 1.4"),
         ("a call that --if rejects / one without values", cost["rejected"] / cost["plain"], "<= 1.2"),
     ]
+
+
+def measure_results() -> list[tuple[str, float, str]]:
+    """A row about a function that leaves after a branch with an int: read before the RET, or at it."""
+    best = dict.fromkeys(["bare", *ExitMode], float("inf"))
+    with HotProgram() as program:
+        executable = Executable.open(str(program.binary))
+        for exits in ExitMode:
+            for _ in range(_ROUNDS):
+                best["bare"] = min(best["bare"], program.ask(f"small {_CALLS}"))
+            with _recording(executable, "main.small() -> ($results)", exits=exits):
+                for _ in range(_ROUNDS):
+                    best[exits] = min(best[exits], program.ask(f"small {_CALLS}"))
+    ratio = (best[ExitMode.AUTO] - best["bare"]) / (best[ExitMode.RET] - best["bare"])
+    return [("a call with its result, exits before the RET / at it", ratio, "")]
 
 
 def record_three(path: Path, calls: int) -> None:
@@ -146,7 +176,12 @@ def measure_types(binary: Path) -> list[tuple[str, float, str]]:
 def measure() -> list[tuple[str, float, str]]:
     """Return rows (what, figure, goal)."""
     with tempfile.TemporaryDirectory() as folder:
-        return measure_calls() + measure_where(Path(folder)) + measure_types(go_build(ROOT / "demo" / "shop"))
+        return (
+            measure_calls()
+            + measure_results()
+            + measure_where(Path(folder))
+            + measure_types(go_build(ROOT / "demo" / "shop"))
+        )
 
 
 def main() -> None:
