@@ -3,6 +3,7 @@
 import pytest
 
 from funcrec.plan.builder import build_plan
+from funcrec.plan.captures import ResultReader, Signatures
 from funcrec.plan.chains import MAX_CHAIN
 from funcrec.plan.sites import ExitMode, ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.target.executable import Executable
@@ -61,6 +62,23 @@ def test_results_are_read_at_the_return(tails: Executable) -> None:
     assert all("results" in site.why for site in of(found, "main.after") if site.role == Role.EXIT)
     mixed = plan(tails, "main.after", "main.touch() -> ($results)")
     assert exits(mixed, "main.after") == {SiteKind.CHAINED}, "a callee may be seen at its RET"
+
+
+def test_results_are_read_before_the_return_where_they_are_known() -> None:
+    executable = Executable.open(str(go_build(PROGRAMS / "results")))
+    reads = ResultReader(Signatures(executable), results=True).reads
+    found = build_plan(
+        executable, ["main.*"], exits=ExitMode.AUTO, takes_back=True, adaptive=True, results=True, reads=reads
+    )
+    assert exits(found, "main.early") == {SiteKind.EMULATED, SiteKind.STEPPED}, "behind a call there is no other way"
+    cheap = [site for site in of(found, "main.early") if site.kind == SiteKind.EMULATED and site.role == Role.EXIT]
+    assert len(cheap) == 3
+    assert all(site.address in found.results for site in cheap)
+    assert not any(site.kind == SiteKind.CHAINED for site in found.sites if site.role == Role.EXIT)
+    whys = {name: " ".join(site.why for site in of(found, f"main.{name}")) for name in ("counted", "onStack", "yes")}
+    assert "may change before it" in whys["counted"], "an atomic"
+    assert "writes memory before it" in whys["onStack"]
+    assert "is not known before it" in whys["yes"]
 
 
 def test_nothing_may_fault_where_no_exit_can_be_taken_back(tails: Executable) -> None:
