@@ -17,8 +17,7 @@ from funcrec.errors import FuncrecError, TraceError, UsageError
 if TYPE_CHECKING:
     import os
 
-    from funcrec.report.filters import Selection
-    from funcrec.report.recording import Trace
+    from funcrec.report.api import Selection, Trace
 
 __version__ = "0.1.0"
 __all__ = ["FuncrecError", "Selection", "Trace", "TraceError", "UsageError", "open"]
@@ -33,18 +32,14 @@ def open(path: "str | os.PathLike[str] | BinaryIO") -> "Trace":
     Raises:
         TraceError: not a trace, or nothing in it can be read.
     """
-    from funcrec.report.recording import Trace
+    from funcrec.report.api import Trace
 
     return Trace(path)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Trace":
-        from funcrec.report.recording import Trace
+    if name in ("Trace", "Selection"):
+        from funcrec.report import api
 
-        return Trace
-    if name == "Selection":
-        from funcrec.report.filters import Selection
-
-        return Selection
+        return getattr(api, name)
     raise AttributeError(f"module 'funcrec' has no attribute {name!r}")

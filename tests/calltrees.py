@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import (
     CallSite,
     ClockReading,

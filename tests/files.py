@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import ClockReading, Closing, SnapshotDelta
 from funcrec.trace.writer import TraceWriter
 

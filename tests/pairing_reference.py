@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from funcrec.report.calls import State
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import SiteRole
 
 

@@ -88,8 +88,8 @@ def command(
 
 
 def _streams(files: list[str], filters: FilterRequest) -> Iterator["Stream"]:
-    from funcrec.report.recording import Trace
     from funcrec.report.stream import Stream
+    from funcrec.report.trace import Trace
 
     for file in files:
         yield Stream(Trace(file), filters)

@@ -24,8 +24,8 @@ def command(
 
     funcrec info trace.zst --check --format json
     """
-    from funcrec.report.recording import Trace
     from funcrec.report.text import Output
+    from funcrec.report.trace import Trace
     from funcrec.report.views.overview import overview, write_overview
     from funcrec.report.views.table import Column, json_text, write_rows
 

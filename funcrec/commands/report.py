@@ -30,9 +30,9 @@ def command(
 
       funcrec report trace.zst --where 'func =~ "db.*" and dur > 5ms' --format jsonl
     """
-    from funcrec.report.recording import Trace
     from funcrec.report.stream import Stream
     from funcrec.report.text import Output
+    from funcrec.report.trace import Trace
 
     incomplete = False
     with Output(output) as out:

@@ -34,9 +34,9 @@ def command(
     """
     from funcrec.report.facts import facts_of
     from funcrec.report.filters import select
-    from funcrec.report.recording import Trace
     from funcrec.report.sql import Database
     from funcrec.report.text import Output
+    from funcrec.report.trace import Trace
     from funcrec.report.views.query import write_answer
 
     if len(words) < (1 if more else 2):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from funcrec.errors import UsageError
 from funcrec.lang.path import Path, parse_path
 from funcrec.lang.steps import Step, resolve
+from funcrec.report.builtin import unknown_name
 from funcrec.report.calls import Calls
 from funcrec.report.capturevectors import Batch, Found, VectorDecoder
 from funcrec.report.columns import Kind, Part, ValueColumn
@@ -18,7 +19,7 @@ from funcrec.trace.valueplans import CapturePlan, ValueLayout
 from funcrec.trace.values import Decoder
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 __all__ = [
     "call_values",
@@ -105,8 +106,6 @@ def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
     Raises:
         UsageError: no function of the trace has such a value.
     """
-    from funcrec.report.conditions import unknown_name
-
     if not has_values(trace):
         raise unknown_name(name, [])
     store = store_of(trace)
@@ -146,8 +145,6 @@ class _Wanted:
 
 
 def _resolve(decoder: Decoder, name: str) -> list[_Wanted]:
-    from funcrec.report.conditions import unknown_name
-
     plain = "".join(name.split())
     found = [one for number, plan in enumerate(decoder.plans) if (one := _written(plan, number, plain, None))]
     if found:

@@ -8,8 +8,8 @@ from funcrec.report.calls import State
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode_pairs
 from funcrec.report.overhead import site_costs, total_cost_ns
-from funcrec.report.recording import Trace
 from funcrec.report.request import Overhead
+from funcrec.report.trace import Trace
 from funcrec.report.views.heading import busy_ns, cost_line, cost_text, note_lines
 from funcrec.report.windows import Foresight
 

@@ -19,18 +19,14 @@ from funcrec.report.request import FilterRequest, OutputRequest, Overhead, TimeR
 from funcrec.report.windows import Known, Window
 
 if TYPE_CHECKING:
-    import pyarrow
-
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 __all__ = ["FilterRequest", "OutputRequest", "Selection", "TimeRange", "select"]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The calls of a view: `len()` says how many, iterating gives a dict each, `column` and `to_arrow` give columns.
-
-    It has Arrow's stream interface, so that polars, pandas and DuckDB take it as it is.
+    """The calls of a view.
 
     Attributes:
         trace: the recording.
@@ -74,49 +70,6 @@ class Selection:
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
         """Return the rows shown of a column over all calls; the column itself, not a copy, when that is everything."""
         return column if self.is_everything else column[self.rows]
-
-    def __iter__(self) -> "Iterator[dict[str, Any]]":
-        """Yield each call as a dict with the keys of the machine contract; for many calls use the columns."""
-        from funcrec.report.export.rows import CallRows
-
-        yield from CallRows(self).dicts(self.rows)
-
-    def column(self, expression: str) -> "np.ma.MaskedArray[Any, Any]":
-        """Return a value of each call, masked where a call has none.
-
-        Args:
-            expression: in the grammar of `--where`, such as `dur`, `func`, `len(b)/1KB` or `err != nil`.
-
-        Returns:
-            integers, floats, booleans or (dtype object) texts, in the order of the calls.
-
-        Raises:
-            UsageError: it does not parse, names nothing in the trace, or has different types in different calls.
-            TraceError: values cannot be read.
-        """
-        from funcrec.report.singlekind import single
-
-        return single(self, expression).masked()
-
-    def to_arrow(self, *expressions: str) -> "pyarrow.Table":
-        """Return an Arrow table: the columns of the machine contract, and one of its own type for each expression.
-
-        Args:
-            expressions: as for `column`; they name the columns.
-
-        Raises:
-            UsageError: as `column`.
-            HostError: pyarrow, the extra `[parquet]`, is not installed.
-            TraceError: values cannot be read.
-        """
-        from funcrec.report.export.arrow import stream
-
-        return stream(self, expressions).read_all()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        from funcrec.report.export.arrow import stream
-
-        return stream(self, ()).__arrow_c_stream__(requested_schema)
 
     def first(self, count: int | None) -> "Selection":
         """Return the first calls only; all when count is None."""

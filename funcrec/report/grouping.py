@@ -18,7 +18,7 @@ from funcrec.report.request import Names
 from funcrec.report.summary import Groups, Scalar
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 Codes = NDArray[np.intp]
 Integers = NDArray[np.integer[Any]]

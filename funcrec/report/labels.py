@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from funcrec.report.request import Names
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 # A path before the last element of an import path; it may stand inside brackets and parentheses too. Each run of its
 # characters is tried once, from its beginning: long names would take time by the square otherwise.

@@ -19,7 +19,7 @@ from funcrec.report.pairing import self_times
 from funcrec.trace.records import SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 Costs = NDArray[np.float64]
 _ALWAYS = 3  # not a conditional jump

@@ -22,7 +22,7 @@ from funcrec.report.untrusted import possible_ends, possible_entries
 from funcrec.trace.records import SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.recording import Recording
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Paired:
     earlier: list[EarlierFrame]
 
 
-def pair(trace: "Trace") -> Paired:
+def pair(trace: "Recording") -> Paired:
     """Make the calls of all events of a trace.
 
     Raises:
@@ -128,7 +128,7 @@ def call_columns(streams: Streams, frames: Frames, ends: Ends) -> dict[str, NDAr
     }
 
 
-def mind_unseen_ends(trace: "Trace", frames: Frames, ends: Ends, start_ns: Index) -> None:
+def mind_unseen_ends(trace: "Recording", frames: Frames, ends: Ends, start_ns: Index) -> None:
     """Take back what nobody can know: how calls ended, and what they called, after their end may have been missed."""
     since = let_go_ns(trace.notes, len(trace.functions))
     if since is None and not trace.lost:
@@ -153,7 +153,7 @@ def mind_unseen_ends(trace: "Trace", frames: Frames, ends: Ends, start_ns: Index
         frames.level = depths(frames.parent)
 
 
-def find_frames(streams: Streams, trace: "Trace") -> Frames:
+def find_frames(streams: Streams, trace: "Recording") -> Frames:
     """Find the frames of ordered events, and what ended each."""
     roles = site_roles(trace.sites)[streams.site]
     functions = site_functions(trace.sites)

@@ -1,9 +1,8 @@
-"""Trace: one recording opened for reading, with its calls on demand."""
+"""Recording: what is in a trace file."""
 
 import os
-from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 from funcrec.report.text import printable
 from funcrec.trace.records import (
@@ -18,18 +17,8 @@ from funcrec.trace.records import (
     NoteRecord,
     ProcessRecord,
     SiteRecord,
-    SiteRole,
     SkippedRecord,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from funcrec.report.calls import Calls
-    from funcrec.report.earlier import EarlierFrame
-    from funcrec.report.filters import Selection
-    from funcrec.report.pairing import Paired
 
 
 class BlockFacts(Protocol):
@@ -57,7 +46,7 @@ class BlockFacts(Protocol):
 
 
 class Source(Protocol):
-    """What a Trace needs of a reader (`funcrec.trace.reader.TraceReader` is one); tests give their own."""
+    """What a Recording needs of a reader (`funcrec.trace.reader.TraceReader` is one); tests give their own."""
 
     header: Header
     functions: list[FunctionRecord]
@@ -88,8 +77,8 @@ class Source(Protocol):
         ...
 
 
-class Trace:
-    """A recording: what is in the file, and the calls made of its events.
+class Recording:
+    """A trace file opened for reading.
 
     Args:
         path: the trace file, or an open binary file.
@@ -125,7 +114,7 @@ class Trace:
         functions = sum(not function.hidden for function in self.functions)
         return f"<Trace {printable(str(self.path))}: {functions} functions, lost: {self.lost_events}>"
 
-    def __enter__(self) -> "Trace":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,46 +171,3 @@ class Trace:
             what = "; ".join(self.passed_over)
             lines.append(f"written by a later funcrec, and not all of it is understood here: {what}")
         return lines
-
-    def table(self) -> "Calls":
-        """Return all calls of the trace; made once, then kept."""
-        return self._paired.calls
-
-    @property
-    def earlier(self) -> "list[EarlierFrame]":
-        """Frames that were entered before the recording began, by their exits; they are no calls."""
-        return self._paired.earlier
-
-    @property
-    def site_hits(self) -> "NDArray[np.int64]":
-        """Number of recorded events of each site."""
-        return self._paired.hits
-
-    @property
-    def events(self) -> int:
-        """Recorded entries and exits; what does both at once counts as two."""
-        counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
-        return sum(counts.get(site.role, 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True))
-
-    @cached_property
-    def _paired(self) -> "Paired":
-        from funcrec.report.pairing import pair
-
-        return pair(self)
-
-    def calls(self, where: str | Sequence[str] | None = None, **filters: Any) -> "Selection":
-        """Return the calls that pass a condition and filters.
-
-        Args:
-            where: a condition such as `dur > 1ms and caller =~ "main.*"`, or several, of which all must hold.
-            filters: `min_ns`, `max_ns`, `goroutines` (`"1,7,20-30"` or ids), `filter`, `notrace`, `hide`,
-                `caller_filter` (a glob or several), `depth`, `time_range` (`"1s~2s"`), `pids`, `overhead`: what the
-                options of the command line are.
-
-        Raises:
-            UsageError: a filter that does not parse or names nothing in the trace.
-        """
-        from funcrec.report.filters import select
-        from funcrec.report.request import filter_request
-
-        return select(self, filter_request(where=() if where is None else where, **filters))

@@ -20,8 +20,8 @@ from funcrec.report.calls import State
 from funcrec.report.columns import Kind, ValueColumn
 from funcrec.report.filters import Selection
 from funcrec.report.labels import caller_names, function_names
-from funcrec.report.recording import Trace
 from funcrec.report.request import Names
+from funcrec.report.trace import Trace
 from funcrec.trace.records import SiteRole
 
 Columns = dict[str, NDArray[Any]]

@@ -5,13 +5,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
-from funcrec.report.conditions import BUILT_IN
+from funcrec.report.builtin import BUILT_IN
 from funcrec.report.filters import Selection, mask_of, select
 from funcrec.report.request import FilterRequest, Overhead
 from funcrec.report.windows import SIZE, Foresight, Passage, look_ahead
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 
 class Stream:

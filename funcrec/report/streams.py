@@ -11,7 +11,7 @@ from funcrec.errors import TraceError
 from funcrec.trace.records import EventColumns, SiteRecord, SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.recording import Recording
 
 Index = NDArray[np.int64]
 
@@ -89,7 +89,7 @@ def site_functions(sites: list[SiteRecord]) -> NDArray[np.uint32]:
     return np.array([site.function for site in sites], dtype=np.uint32)
 
 
-def read_streams(trace: "Trace") -> Streams:
+def read_streams(trace: "Recording") -> Streams:
     """Read and order all events.
 
     Raises:
@@ -120,7 +120,7 @@ def arrange(columns: "FileColumns", runs: Runs, number: Index | None = None) -> 
     return Streams(stacks, runs, time_ns, site, depth, event, columns.tid, columns.caller, number)
 
 
-def read_blocks(trace: "Trace") -> Iterator[EventColumns]:
+def read_blocks(trace: "Recording") -> Iterator[EventColumns]:
     """Yield the events of each block.
 
     Raises:

@@ -16,7 +16,7 @@ from funcrec.report.streams import Index
 from funcrec.trace.records import LostRecord, SiteRecord, SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.recording import Recording
 
 Windows = list[tuple[int, int]]
 # Events that end frames of any function.
@@ -51,7 +51,7 @@ class LossWindows:
         return first
 
 
-def possible_ends(trace: "Trace", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
+def possible_ends(trace: "Recording", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
     """First time at which each call may have ended unseen, NEVER when that is out of the question.
 
     Args:
@@ -62,7 +62,7 @@ def possible_ends(trace: "Trace", function: NDArray[np.uint32], start_ns: Index,
     return loss_windows(trace.lost, trace.sites, SiteRole.EXIT, _ENDING).first_overlap(function, start_ns, over_ns)
 
 
-def possible_entries(trace: "Trace", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
+def possible_entries(trace: "Recording", function: NDArray[np.uint32], start_ns: Index, over_ns: Index) -> Index:
     """The same for another call of the function that may have begun."""
     return loss_windows(trace.lost, trace.sites, SiteRole.ENTRY, ()).first_overlap(function, start_ns, over_ns)
 

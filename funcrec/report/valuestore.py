@@ -15,7 +15,7 @@ from funcrec.report.valuejson import JsonRenderer
 from funcrec.trace.values import Decoder
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 Json = Any
 Values = tuple[dict[str, Json], dict[str, Json]]

@@ -29,7 +29,7 @@ from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, j
 from funcrec.trace.records import EventColumns, SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 SIZE = 1 << 19  # events of a window, about
 _COLUMNS = tuple(EventColumns.__dataclass_fields__)

@@ -13,9 +13,9 @@ import numpy as np
 
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.filters import FilterRequest, select
-from funcrec.report.recording import Trace
 from funcrec.report.request import Names
 from funcrec.report.sql import Database
+from funcrec.report.trace import Trace
 from funcrec.trace.reader import TraceReader
 from funcrec.trace.records import SiteRole
 from tests.bench.large import write_large

@@ -21,7 +21,7 @@ from funcrec.record.codegen import PidFilter
 from funcrec.record.drain import Drain
 from funcrec.record.probes import Probes
 from funcrec.report.conditions import holds
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.target.executable import Executable
 from tests.bench.target import HotProgram
 from tests.conftest import FUNCREC

@@ -16,8 +16,8 @@ from typing import Any
 
 from funcrec.cli import COMMANDS
 from funcrec.report.export.formats import ExportFormat
-from funcrec.report.recording import Trace
 from funcrec.report.request import Format, Names, Overhead
+from funcrec.report.trace import Trace
 from tests.hostile import harmful
 
 OTHERS = {"record", "list", "doctor"}  # the commands that read no trace

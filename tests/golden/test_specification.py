@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.report.calls import State
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.resources import data_path
 from funcrec.trace import framing, limits, tables
 from funcrec.trace.framing import Prefix

@@ -13,7 +13,7 @@ import pytest
 from funcrec.report.arguments import call_values, value_column, value_texts
 from funcrec.report.calls import Calls
 from funcrec.report.columns import Kind
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.report.valuecells import compact
 from tests.conftest import FUNCREC, LIMIT_S, funcrec
 from tests.toolchain import DEFAULT, EVERY_VERSION, PROGRAMS, VERSIONS, go_build

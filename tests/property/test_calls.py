@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from funcrec.report.calls import Calls, State
 from funcrec.report.nextsmaller import next_at_most
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import LostRecord, NoteRecord, SiteRole
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 from tests.pairing_reference import reference_calls

@@ -14,7 +14,7 @@ from funcrec.report.export.html import encode as encode_page
 from funcrec.report.export.source import Source
 from funcrec.report.export.stacks import merge
 from funcrec.report.export.timeline import Timeline, build
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 
 NAMES = ("main.a", "main.b")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from funcrec.report.calls import State
 from funcrec.report.filters import select
 from funcrec.report.nesting import levels
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, parse_time_range
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite
 from tests.calltrees import make_trace, random_tree_events
 

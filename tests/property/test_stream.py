@@ -13,9 +13,9 @@ from funcrec.errors import UsageError
 from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest, export
-from funcrec.report.recording import Trace
 from funcrec.report.request import filter_request
 from funcrec.report.stream import Stream
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite, GoroutineRecord
 from tests.calltrees import make_trace, random_tree_events
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from funcrec.errors import UsageError
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.parquet import part_name
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import (
     CallSite,
     EventColumns,

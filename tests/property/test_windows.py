@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.report.calls import Calls
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.report.windows import look_ahead, windows
 from funcrec.resources import data_path
 from funcrec.trace.records import LostRecord, NoteRecord

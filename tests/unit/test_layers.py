@@ -7,6 +7,7 @@ import sys
 import tomllib
 import venv
 from collections.abc import Collection
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ def test_a_layer_imports_only_what_it_may(file: Path) -> None:
         return
     ours = {name.split(".")[1] for name in imported if name.startswith("funcrec.") and name != "funcrec.__version__"}
     assert ours <= ALLOWED[layer] | {layer}
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    """Neither those at the top of a file, nor those inside functions, nor those for types alone."""
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+    graph = {name: (_modules(file) & files.keys()) - {name} for name, file in files.items()}
+    assert sum(map(len, graph.values())) > len(files)
+    TopologicalSorter(graph).prepare()  # raises, and names the circle
+
+
+def _modules(file: Path) -> set[str]:
+    """What is imported, and what may be a module in it."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    return _imports(file) | {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
 
 
 @pytest.fixture(scope="module")

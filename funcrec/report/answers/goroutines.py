@@ -13,8 +13,8 @@ from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import Selection, select
 from funcrec.report.grouping import encode_pairs
 from funcrec.report.labels import caller_names, short_name
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.trace import Trace
 from funcrec.report.views.table import Row
 
 UNKNOWN = "unknown"

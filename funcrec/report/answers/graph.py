@@ -10,8 +10,8 @@ from funcrec.lang.pattern import compile_glob
 from funcrec.report.cluster import TraceFile
 from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import select
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
 
 

@@ -15,9 +15,9 @@ from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of,
 from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import Selection, select
 from funcrec.report.grouping import encode, group, key_order
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.summary import Groups
+from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
 
 _TIMES = ("dur", "self", "start")

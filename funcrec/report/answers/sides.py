@@ -17,8 +17,8 @@ from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import select
 from funcrec.report.grouping import column_name, group
 from funcrec.report.quantiles import Sample, sample
-from funcrec.report.recording import Trace
 from funcrec.report.summary import Groups, Key
+from funcrec.report.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

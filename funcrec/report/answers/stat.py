@@ -13,10 +13,10 @@ from funcrec.report.facts import Facts, Tally
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import APART, column_name, group
 from funcrec.report.labels import function_names
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.stream import Stream
 from funcrec.report.summary import Summary, average_ns, deviation_ns, merge, percentile_ns, summarise
+from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, duration_column, text_column
 from funcrec.report.windows import SIZE
 

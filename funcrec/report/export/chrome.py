@@ -19,7 +19,7 @@ from funcrec.report.export.timeline import Index, Timeline
 from funcrec.report.text import printable
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 _CHUNK = 1 << 14
 _LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from funcrec.report.export.timeline import Index, Timeline, Track
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 _NONE = -1
 

@@ -16,7 +16,7 @@ from funcrec.report.export.source import Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 
 def schema() -> "pa.Schema":

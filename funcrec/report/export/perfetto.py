@@ -19,7 +19,7 @@ from funcrec.report.export.timeline import Timeline
 from funcrec.report.text import printable
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 # One writer, one packet sequence. Track ids are global in a trace: a base keeps ours apart when traces are joined.
 _SEQUENCE = 1

@@ -20,7 +20,7 @@ from funcrec.report.windows import Known, Window
 
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
     from funcrec.report.valuestore import Sides
 
 # Arguments of some calls, and their results: a JSON object each, in the forms of the machine contract, on one line.

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from funcrec.report.calls import Calls
 from funcrec.report.filters import Selection
 from funcrec.report.overhead import total_cost_ns
-from funcrec.report.recording import Trace
 from funcrec.report.request import Overhead
 from funcrec.report.text import printable
+from funcrec.report.trace import Trace
 from funcrec.units import format_count, format_duration
 
 _NOTES = 20  # a recorder writes very few

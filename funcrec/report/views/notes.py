@@ -14,7 +14,7 @@ from funcrec.trace.records import GoroutineRecord, LostRecord
 from funcrec.units import format_duration
 
 if TYPE_CHECKING:
-    from funcrec.report.recording import Trace
+    from funcrec.report.trace import Trace
 
 
 def add_notes(selection: Selection, lines: Lines, output: OutputRequest) -> tuple[Lines, list[str], Index]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from funcrec.report.calls import State
 from funcrec.report.overhead import total_cost_ns
-from funcrec.report.recording import Trace
 from funcrec.report.text import Output, printable
+from funcrec.report.trace import Trace
 from funcrec.report.views.heading import command_text, counted, loss_text, recorded_text
 from funcrec.report.views.table import Column, text_column, write_table
 from funcrec.trace.records import SiteRole

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import EventColumns, SiteRole
 from tests.calltrees import Event, function_site, make_trace
 from tests.conftest import funcrec

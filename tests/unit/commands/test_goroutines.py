@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite, GoroutineRecord, SiteRole
 from tests.calltrees import Event, function_site, make_trace, standard_sites
 from tests.conftest import funcrec

@@ -6,9 +6,9 @@ import pytest
 
 from funcrec.errors import UsageError
 from funcrec.report.filters import FilterRequest, select
-from funcrec.report.recording import Trace
 from funcrec.report.request import Color, Names, OutputRequest
 from funcrec.report.text import Output
+from funcrec.report.trace import Trace
 from funcrec.report.views.callgraph import write_callgraph
 from funcrec.trace.records import CallSite, GoroutineRecord, LostRecord, ProcessRecord, SiteRole
 from tests.calltrees import Event, function_site, make_trace, standard_sites

@@ -11,7 +11,7 @@ from distributed import Client
 
 from funcrec.errors import HostError, TraceError
 from funcrec.report.cluster import TraceFile, run_tasks
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite
 from tests.calltrees import make_trace, random_tree_events
 from tests.conftest import funcrec, wait_until

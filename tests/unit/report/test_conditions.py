@@ -6,8 +6,8 @@ from funcrec.lang.expr import parse
 from funcrec.report.columns import Kind, Part, ValueColumn
 from funcrec.report.conditions import BUILT_IN, evaluate, holds
 from funcrec.report.filters import FilterRequest, select
-from funcrec.report.recording import Trace
 from funcrec.report.request import parse_time_range
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite, GoroutineRecord, SiteRole
 from tests.calltrees import Event, function_site, make_trace
 

@@ -5,8 +5,8 @@ import pytest
 from funcrec.errors import UsageError
 from funcrec.report.filters import FilterRequest, select
 from funcrec.report.overhead import total_cost_ns
-from funcrec.report.recording import Trace
 from funcrec.report.request import Overhead
+from funcrec.report.trace import Trace
 from funcrec.trace.records import Closing, NoteRecord, SiteRole
 from tests.calltrees import Event, function_site, header, make_trace, standard_sites
 

@@ -5,7 +5,7 @@ import pytest
 
 from funcrec.errors import TraceError
 from funcrec.report.calls import State
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.trace.records import LostRecord, ProcessRecord, SiteRole
 from tests.calltrees import Event, function_site, header, make_trace, standard_sites
 

@@ -6,8 +6,8 @@ import pytest
 
 from funcrec.report.filters import select
 from funcrec.report.nesting import fold_up, levels
-from funcrec.report.recording import Trace
 from funcrec.report.request import FilterRequest
+from funcrec.report.trace import Trace
 from funcrec.report.tree import MAX_LEVELS, Frames, Tree, below, callees, callers, frames_of, merge, outermost
 from tests.calltrees import make_trace, random_tree_events
 

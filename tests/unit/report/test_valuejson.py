@@ -5,7 +5,7 @@ import pytest
 
 from funcrec.report.arguments import call_values, value_texts
 from funcrec.report.capturememory import Captures
-from funcrec.report.recording import Trace
+from funcrec.report.trace import Trace
 from funcrec.report.valuecells import Cells, compact
 from funcrec.report.valuejson import JsonRenderer
 from tests.golden.test_golden import TRACES

@@ -5,9 +5,9 @@ from typing import Any
 
 from funcrec.report.export.rows import KEYS, CallRows, write_calls, write_chosen
 from funcrec.report.filters import FilterRequest, select
-from funcrec.report.recording import Trace
 from funcrec.report.request import Format, Names, OutputRequest
 from funcrec.report.text import Output
+from funcrec.report.trace import Trace
 from funcrec.trace.records import CallSite, SiteRole
 from tests.calltrees import Event, function_site, header, make_trace
 

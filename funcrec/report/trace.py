@@ -1,0 +1,45 @@
+"""Trace: one recording with its calls, made of its events on demand."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from funcrec.report.recording import Recording
+from funcrec.trace.records import SiteRole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from funcrec.report.calls import Calls
+    from funcrec.report.earlier import EarlierFrame
+    from funcrec.report.pairing import Paired
+
+
+class Trace(Recording):
+    """A recording, and the calls made of its events."""
+
+    def table(self) -> "Calls":
+        """Return all calls of the trace; made once, then kept."""
+        return self._paired.calls
+
+    @property
+    def earlier(self) -> "list[EarlierFrame]":
+        """Frames that were entered before the recording began, by their exits; they are no calls."""
+        return self._paired.earlier
+
+    @property
+    def site_hits(self) -> "NDArray[np.int64]":
+        """Number of recorded events of each site."""
+        return self._paired.hits
+
+    @property
+    def events(self) -> int:
+        """Recorded entries and exits; what does both at once counts as two."""
+        counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
+        return sum(counts.get(site.role, 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True))
+
+    @cached_property
+    def _paired(self) -> "Paired":
+        from funcrec.report.pairing import pair
+
+        return pair(self)
