@@ -18,6 +18,7 @@ class Frame:
     state: State = State.OPEN
     end: int = -1
     exit_number: int = -1
+    until: int | None = None  # time of the next event of its stack, behind the exits told with its own
     over: int | None = None  # time of the event that ended it
     left: int | None = None  # from when on it may be over
     parent: "Frame | None" = None
@@ -65,6 +66,7 @@ def reference_calls(trace: Trace) -> list[dict[str, Any]]:
     if not trace.header.options.get("entry_only"):
         _doubt(trace, frames)
     _let_go(trace, frames)
+    _unseen_faults(trace, frames)
     _certain_parents(frames)
     if trace.header.options.get("entry_only"):
         for frame in frames:
@@ -155,6 +157,7 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
                 if frame.function == site.function:
                     close(slot, State.RETURNED, now)
                     frame.exit_number = row["number"]
+                    frame.until = _next_time(trace, rows, rows.index(row))
                 else:
                     close(slot, State.LOST)
         elif site.role == SiteRole.RECOVERY:
@@ -163,6 +166,31 @@ def _run_stack(trace: Trace, rows: list[dict[str, Any]]) -> tuple[list[Frame], l
             close(0, State.GOEXIT if site.role == SiteRole.GOEXIT else State.PANICKED, now)
         history.append((now, open_frames[-1] if open_frames else None))
     return made, history
+
+
+def _next_time(trace: Trace, rows: list[dict[str, Any]], at: int) -> int | None:
+    moment = rows[at]["time_ns"]
+    for row in rows[at + 1 :]:
+        if trace.sites[row["site"]].role != SiteRole.EXIT or row["time_ns"] != moment:
+            return int(row["time_ns"])
+    return None
+
+
+def _unseen_faults(trace: Trace, frames: list[Frame]) -> None:
+    if not any(site.role == SiteRole.FAULT for site in trace.sites):
+        return
+    for frame in frames:
+        if frame.state != State.RETURNED or frame.exit_number == frame.number or frame.row["stack"]:
+            continue
+        for record in trace.lost:
+            if record.kind != "events" or record.count <= 0:
+                continue
+            unknown = sum(record.by_site.values()) < record.count
+            if not unknown and not any(trace.sites[site].role == SiteRole.FAULT for site in record.by_site):
+                continue
+            if record.last_ns >= frame.end and (frame.until is None or record.first_ns <= frame.until):
+                frame.state, frame.end, frame.exit_number = State.LOST, -1, -1
+                break
 
 
 def _doubt(trace: Trace, frames: list[Frame]) -> None:

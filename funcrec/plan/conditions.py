@@ -131,9 +131,11 @@ class Condition:
             return
         if self._failures:
             raise self._failures[0]
-        names = [text for text, _ in self.lowered.slots if text not in self._known]
-        near = [match for name in names for match in get_close_matches(name, self._known, 3)]
-        has = ", ".join(list(self._known)[:8]) or "no values by name"
+        wanted = [text for text, _ in self.lowered.slots]
+        names = [text for text in wanted if text not in self._known] or wanted  # named in a pattern, and not to be read
+        others = [text for text in self._known if text not in names]
+        near = [match for name in names for match in get_close_matches(name, others, 3)]
+        has = ", ".join(others[:8]) or "no values by name"
         raise UsageError(
             f"no function to record has {', '.join(names)}, which --if asks for",
             remedy=f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"they have {has}",

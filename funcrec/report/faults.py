@@ -3,7 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.report.streams import Streams, site_functions
+from funcrec.report.letgo import NEVER
+from funcrec.report.recording import Recording
+from funcrec.report.streams import Index, Streams, site_functions, site_roles
+from funcrec.report.untrusted import LossWindows, loss_windows
 from funcrec.trace.records import SiteRecord, SiteRole
 
 IDLE = SiteRole.START  # ends no frame and begins none
@@ -38,6 +41,40 @@ def take_back(roles: NDArray[np.uint8], streams: Streams, sites: list[SiteRecord
     _, innermost, member = np.unique(run[exits], return_index=True, return_inverse=True)
     own = functions[streams.site[exits[innermost]]] == functions[streams.site[fault[innermost]]]
     roles[exits[own[member]]] = IDLE
+
+
+def may_be_lost(trace: Recording) -> bool:
+    """Whether events that found no room may have been faults."""
+    return bool(_lost_faults(trace))
+
+
+def doubtful(trace: Recording, streams: Streams, exits: Index) -> NDArray[np.bool_]:
+    """Return which of some exits a fault that nobody saw may have taken back.
+
+    Args:
+        trace: whose losses count.
+        streams: all events.
+        exits: their positions, none on a system stack.
+    """
+    lost = _lost_faults(trace)
+    if not lost:
+        return np.zeros(len(exits), dtype=np.bool_)
+    roles = site_roles(trace.sites)[streams.site]
+    run = _runs_of_exits(roles, streams)
+    after = np.searchsorted(run, run[exits], side="right")
+    bounds = streams.stacks.start
+    is_last = after == bounds[np.searchsorted(bounds, exits, side="right")]
+    after_ns = np.where(is_last, NEVER, streams.time_ns[np.where(is_last, exits, after)])
+    nothing = np.zeros(len(exits), dtype=np.uint32)
+    overlaps: NDArray[np.bool_] = lost.first_overlap(nothing, streams.time_ns[exits], after_ns) < NEVER
+    return overlaps
+
+
+def _lost_faults(trace: Recording) -> LossWindows:
+    if not any(site.role == SiteRole.FAULT for site in trace.sites):
+        return LossWindows()
+    windows = loss_windows(trace.lost, trace.sites, SiteRole.FAULT, (SiteRole.FAULT,))
+    return LossWindows(windows.everywhere)
 
 
 def _runs_of_exits(roles: NDArray[np.uint8], streams: Streams) -> NDArray[np.int64]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.report import faults
 from funcrec.report.calls import Calls, State
 from funcrec.report.earlier import EarlierFrame, earlier_frames
-from funcrec.report.faults import take_back
 from funcrec.report.letgo import NEVER, adopt, depths, let_go_ns
 from funcrec.report.nextsmaller import next_at_most
 from funcrec.report.streams import Index, Runs, Stacks, Streams, read_streams, site_functions, site_roles
@@ -77,6 +77,7 @@ def pair(trace: "Recording") -> Paired:
     ends = Ends.of(streams, frames)
     earlier = frames.earlier
     mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+    _mind_unseen_faults(trace, streams, frames)
     columns = call_columns(streams, frames, ends)
     order = by_start(columns["start_ns"])
     rest = (streams.stacks, streams.runs, streams.tid, streams.caller)
@@ -153,11 +154,20 @@ def mind_unseen_ends(trace: "Recording", frames: Frames, ends: Ends, start_ns: I
         frames.level = depths(frames.parent)
 
 
+def _mind_unseen_faults(trace: "Recording", streams: Streams, frames: Frames) -> None:
+    """Take back returns that an unseen fault may have taken back."""
+    if faults.may_be_lost(trace):
+        returned = (frames.state == State.RETURNED) & (frames.end > frames.entry)
+        returned &= ~streams.stacks.system[frames.stack]
+        calls = np.flatnonzero(returned)
+        frames.state[calls[faults.doubtful(trace, streams, frames.end[calls])]] = State.LOST
+
+
 def find_frames(streams: Streams, trace: "Recording") -> Frames:
     """Find the frames of ordered events, and what ended each."""
     roles = site_roles(trace.sites)[streams.site]
     functions = site_functions(trace.sites)
-    take_back(roles, streams, trace.sites)
+    faults.take_back(roles, streams, trace.sites)
     entry = np.flatnonzero((roles == SiteRole.ENTRY) | (roles == SiteRole.POINT))
     counts = np.diff(np.searchsorted(entry, streams.stacks.start))
     stack = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)

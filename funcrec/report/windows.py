@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
+from funcrec.report.faults import may_be_lost
 from funcrec.report.letgo import NEVER
 from funcrec.report.pairing import (
     Ends,
@@ -80,8 +81,9 @@ class Known:
 def windows(trace: "Trace", size: int = SIZE) -> Iterator[Window]:
     """Yield all calls of a trace, window by window; every call as `trace.table()` has it.
 
-    A trace in which calls of system stacks hang on calls of goroutines, or in which a fault takes back what an earlier
-    window told, is one window; so is a small one.
+    Some traces are one window: small ones, those in which more frames are open at a time than a window has events, in
+    which calls of system stacks hang on calls of goroutines, or in which a fault takes back what an earlier window
+    told, or may have done so unseen.
 
     Args:
         trace: the recording.
@@ -103,7 +105,7 @@ def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
     Raises:
         TraceError: a block cannot be read.
     """
-    if sum(block.n for block in trace.reader.blocks) <= size:
+    if sum(block.n for block in trace.reader.blocks) <= size or may_be_lost(trace):
         return None
     passage = Passage(trace, size)
     if not passage.run():
@@ -243,6 +245,8 @@ class Passage:
             part = self._pair(streams, last=until == NEVER)
             self._carry(part, np.flatnonzero(~part.over), None)
             del streams, part  # the next window takes as much
+            if len(self._carried) > self._size:
+                return False  # what every window would begin with is as large as all of it
         return True
 
     def windows(self) -> Iterator[Window]:

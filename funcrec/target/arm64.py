@@ -1,7 +1,8 @@
 """What matters about single arm64 instructions to someone who wants to put a probe on them.
 
 Every instruction is one little-endian word. Encodings: Arm ARM (DDI 0487), C4.1. Which the kernel simulates, steps out
-of line or refuses: Linux 5.4 to 6.16 `arch/arm64/kernel/probes/decode-insn.c`. Later kernels may simulate more.
+of line or refuses: `arch/arm64/kernel/probes/decode-insn.c` of Linux 5.4 and of a later tree. Later ones may do more
+themselves.
 """
 
 import numpy as np

@@ -14,6 +14,7 @@ from tests.conftest import Program, RecordedTrace, Starter, force_way, funcrec, 
 from tests.integration.scenarios import own_workload, patterns, workload
 
 CONTAINER = "0123456789abcdef" * 4
+WAYS = [Way.MULTI, Way.TRACEFS, pytest.param(Way.PERF, marks=pytest.mark.slow)]
 
 
 class Contained(Program):
@@ -70,7 +71,7 @@ def finish(recording_of: list[Program], trace: RecordedTrace, pids: list[int]) -
         assert {call["state"] for call in mine} == {"returned"}
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("namespaces", [[], ["--mount", "--pid", "--fork"]])
 def test_a_root_of_its_own(
     start_recording: Starter,
@@ -94,7 +95,7 @@ def test_a_root_of_its_own(
     finish([program], trace, [pid])
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", WAYS)
 def test_two_containers_of_one_image(
     start_recording: Starter,
     contain: Callable[..., Contained],

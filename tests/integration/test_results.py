@@ -62,7 +62,12 @@ def test_results_of_other_builds(record: Recorder, version: str, flags: tuple[st
 
 @pytest.mark.parametrize(
     ("function", "condition"),
-    [("early", "r0 < 0"), ("three", "r2 != nil and r0 > 3"), ("text", 'r0 =~ "neg*"'), ("search", "not found")],
+    [
+        ("early", "r0 < 0"),
+        pytest.param("three", "r2 != nil and r0 > 3", marks=pytest.mark.slow),
+        ("text", 'r0 =~ "neg*"'),
+        pytest.param("search", "not found", marks=pytest.mark.slow),
+    ],
 )
 def test_conditions_on_results_that_are_read_before_the_return(record: Recorder, function: str, condition: str) -> None:
     binary = go_build(PROGRAMS / "results")

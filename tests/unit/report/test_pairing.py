@@ -10,7 +10,7 @@ from funcrec.trace.records import LostRecord, ProcessRecord, SiteRole
 from tests.calltrees import Event, function_site, header, make_trace, standard_sites
 
 A, B, C = range(3)
-_, STATES = standard_sites(3)
+SITES, STATES = standard_sites(3)
 
 
 def enter(time_ns: int, function: int, depth: int, **more: int) -> Event:
@@ -127,3 +127,20 @@ def test_deep_recursion_is_no_bad_case() -> None:
     assert calls.depth.tolist() == list(range(deep))
     assert calls.parent.tolist() == list(range(-1, deep - 1))
     assert (calls.state == State.RETURNED).all()
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "last_ns", "role", "state"),
+    [
+        (6, 7, SiteRole.FAULT, "lost"),
+        (2, 5, SiteRole.FAULT, "lost"),  # at the very time of the exit
+        (12, 13, SiteRole.FAULT, "returned"),  # the goroutine has gone on by then
+        (6, 7, SiteRole.ENTRY, "returned"),
+    ],
+)
+def test_a_lost_fault_may_have_taken_an_exit_back(first_ns: int, last_ns: int, role: SiteRole, state: str) -> None:
+    site = next(number for number, site in enumerate(SITES) if site.role == role and site.function != A)
+    lost = [LostRecord(0, first_ns, last_ns, 1, by_site={site: 1})]
+    events = [enter(1, A, 8), leave(5, A, 8), enter(11, B, 8), leave(30, B, 8)]
+    found = told(make_trace([events], lost=lost))
+    assert found[0][:2] == ("a", state)
