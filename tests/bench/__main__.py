@@ -34,8 +34,10 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
 
 
 def main(wanted: list[str]) -> None:
-    """Measure the parts named, or all."""
-    rows: list[dict[str, object]] = []
+    """Measure the parts named, or all; each is a run of its own, and what the day has of the others stays."""
+    path = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
+    rows = json.loads(path.read_text())["rows"] if wanted and path.exists() else []
+    rows = [row for row in rows if row["part"] not in wanted]
     with tempfile.TemporaryDirectory() as folder:
         for part, measure in _parts(Path(folder)).items():
             if wanted and part not in wanted:
@@ -56,7 +58,6 @@ def main(wanted: list[str]) -> None:
         "tools": peers.versions(),
         "rows": rows,
     }
-    path = RESULTS / f"{time.strftime('%Y-%m-%d')}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written: {path.relative_to(ROOT)}")
 
