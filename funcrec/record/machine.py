@@ -1,6 +1,6 @@
 """What differs between the processors that a recording can take place on: one row each.
 
-arm64: compiled, and its sites checked under qemu, but never recorded on: `tried` says so.
+arm64: compiled, and its sites checked under qemu, but never recorded on: `untried` says so.
 """
 
 import platform

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from funcrec.report.letgo import NEVER
 from funcrec.report.recording import Recording
-from funcrec.report.streams import Index, Streams, site_functions, site_roles
+from funcrec.report.streams import Index, Streams, site_functions
 from funcrec.report.untrusted import LossWindows, loss_windows
 from funcrec.trace.records import SiteRecord, SiteRole
 
@@ -43,23 +43,23 @@ def take_back(roles: NDArray[np.uint8], streams: Streams, sites: list[SiteRecord
     roles[exits[own[member]]] = IDLE
 
 
-def may_be_lost(trace: Recording) -> bool:
-    """Whether events that found no room may have been faults."""
-    return bool(_lost_faults(trace))
+def lost_faults(trace: Recording) -> LossWindows:
+    """Return when faults may have happened that nobody saw."""
+    if not any(site.role == SiteRole.FAULT for site in trace.sites):
+        return LossWindows()
+    windows = loss_windows(trace.lost, trace.sites, SiteRole.FAULT, (SiteRole.FAULT,))
+    return LossWindows(windows.everywhere)
 
 
-def doubtful(trace: Recording, streams: Streams, exits: Index) -> NDArray[np.bool_]:
+def doubtful(lost: LossWindows, roles: NDArray[np.uint8], streams: Streams, exits: Index) -> NDArray[np.bool_]:
     """Return which of some exits a fault that nobody saw may have taken back.
 
     Args:
-        trace: whose losses count.
+        lost: when such faults may have happened.
+        roles: u8[n], of the events in the order of the streams, as they were recorded.
         streams: all events.
         exits: their positions, none on a system stack.
     """
-    lost = _lost_faults(trace)
-    if not lost:
-        return np.zeros(len(exits), dtype=np.bool_)
-    roles = site_roles(trace.sites)[streams.site]
     run = _runs_of_exits(roles, streams)
     after = np.searchsorted(run, run[exits], side="right")
     bounds = streams.stacks.start
@@ -68,13 +68,6 @@ def doubtful(trace: Recording, streams: Streams, exits: Index) -> NDArray[np.boo
     nothing = np.zeros(len(exits), dtype=np.uint32)
     overlaps: NDArray[np.bool_] = lost.first_overlap(nothing, streams.time_ns[exits], after_ns) < NEVER
     return overlaps
-
-
-def _lost_faults(trace: Recording) -> LossWindows:
-    if not any(site.role == SiteRole.FAULT for site in trace.sites):
-        return LossWindows()
-    windows = loss_windows(trace.lost, trace.sites, SiteRole.FAULT, (SiteRole.FAULT,))
-    return LossWindows(windows.everywhere)
 
 
 def _runs_of_exits(roles: NDArray[np.uint8], streams: Streams) -> NDArray[np.int64]:

@@ -156,11 +156,13 @@ def mind_unseen_ends(trace: "Recording", frames: Frames, ends: Ends, start_ns: I
 
 def _mind_unseen_faults(trace: "Recording", streams: Streams, frames: Frames) -> None:
     """Take back returns that an unseen fault may have taken back."""
-    if faults.may_be_lost(trace):
+    lost = faults.lost_faults(trace)
+    if lost:
+        roles = site_roles(trace.sites)[streams.site]
         returned = (frames.state == State.RETURNED) & (frames.end > frames.entry)
         returned &= ~streams.stacks.system[frames.stack]
         calls = np.flatnonzero(returned)
-        frames.state[calls[faults.doubtful(trace, streams, frames.end[calls])]] = State.LOST
+        frames.state[calls[faults.doubtful(lost, roles, streams, frames.end[calls])]] = State.LOST
 
 
 def find_frames(streams: Streams, trace: "Recording") -> Frames:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls, State
-from funcrec.report.faults import may_be_lost
+from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
 from funcrec.report.pairing import (
     Ends,
@@ -105,7 +105,7 @@ def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
     Raises:
         TraceError: a block cannot be read.
     """
-    if sum(block.n for block in trace.reader.blocks) <= size or may_be_lost(trace):
+    if sum(block.n for block in trace.reader.blocks) <= size or lost_faults(trace):
         return None
     passage = Passage(trace, size)
     if not passage.run():
