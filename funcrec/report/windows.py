@@ -55,11 +55,6 @@ class Window:
     end_ns: int
     known: "Known"
 
-    @classmethod
-    def whole(cls, calls: Calls) -> "Window":
-        """All calls of a trace as one window."""
-        return cls(calls, np.arange(len(calls)), 0, 0, NEVER, Known.of(calls))
-
     def numbers(self, rows: Index) -> Index:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
         return np.where(rows >= 0, self.ids[rows], -1) if len(self.ids) else rows
@@ -78,29 +73,12 @@ class Known:
         return cls(np.unique(calls.pid), np.unique(calls.goid))
 
 
-def windows(trace: "Trace", size: int = SIZE) -> Iterator[Window]:
-    """Yield all calls of a trace, window by window; every call as `trace.table()` has it.
+def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
+    """Return how the calls end that outlive a window; None when the trace is to be one window.
 
     Some traces are one window: small ones, those in which more frames are open at a time than a window has events, in
     which calls of system stacks hang on calls of goroutines, or in which a fault takes back what an earlier window
     told, or may have done so unseen.
-
-    Args:
-        trace: the recording.
-        size: events of a window, about.
-
-    Raises:
-        TraceError: a block cannot be read.
-    """
-    foresight = look_ahead(trace, size)
-    if foresight is None:
-        yield Window.whole(trace.table())
-    else:
-        yield from Passage(trace, size, foresight).windows()
-
-
-def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
-    """Return how the calls end that outlive a window; None when the trace is to be one window.
 
     Raises:
         TraceError: a block cannot be read.

@@ -1,6 +1,7 @@
 """Calls made window by window are those made of the whole trace, wherever windows are cut."""
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,14 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.report.calls import Calls
+from funcrec.report.letgo import NEVER
 from funcrec.report.trace import Trace
-from funcrec.report.windows import look_ahead, windows
+from funcrec.report.windows import Known, Passage, Window, look_ahead
 from funcrec.resources import data_path
 from funcrec.trace.records import LostRecord, NoteRecord
 from tests.calltrees import Event, header, make_trace, random_tree_events
 from tests.property.test_calls import NAMES, SITES, events, in_time_order, losses, notes
 
 GOLDEN = sorted(data_path("formats/trace.md").with_name("golden").glob("v*/*.zst"))
+
+
+def windows(trace: Trace, size: int) -> Iterator[Window]:
+    """All calls, window by window, or at once where windows do not suffice."""
+    foresight = look_ahead(trace, size)
+    if foresight is None:
+        calls = trace.table()
+        yield Window(calls, np.arange(len(calls)), 0, 0, NEVER, Known.of(calls))
+    else:
+        yield from Passage(trace, size, foresight).windows()
 
 
 def check(trace: Trace, size: int) -> int:
