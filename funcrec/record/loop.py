@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from funcrec.record.probes import Probes
 
 _CHUNK_EVENTS = 131_072
-_FLUSH_S = 1.0
+_FLUSH_S = 0.5  # a second is promised, also where the CPU is late by as much
 _LOOK_S = 1.0
 _GLANCE_S = 0.1  # a loop without calls, probed in vain, runs a thousand times slower than it should
 _POLL_S = 0.01

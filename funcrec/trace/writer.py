@@ -18,6 +18,7 @@ import zstandard
 from funcrec.trace import bodies, codec, tables
 from funcrec.trace.budgets import filling
 from funcrec.trace.codec import Tables
+from funcrec.trace.compression import compressed
 from funcrec.trace.framing import Head, Prefix, pack_end
 from funcrec.trace.grouping import group
 from funcrec.trace.index import encode_index
@@ -172,7 +173,9 @@ class TraceWriter:
         events = codec.reorder(events, order)
         body = codec.encode_events(events, lengths, known)
         sequence = len(self._prefixes)
-        self._record(RecordType.EVENTS, body, len(events), self._events, body["t_min"], body["t_max"])
+        self._record(
+            RecordType.EVENTS, body, len(events), self._events, body["t_min"], body["t_max"], planes=body["time"]
+        )
         self._events += len(events)
         self._goid_ranges.append((int(events.goid.min()), int(events.goid.max())))
         if values is not None and len(values):
@@ -187,12 +190,19 @@ class TraceWriter:
             self._record(kind, encode(piece), len(piece))
 
     def _record(
-        self, kind: RecordType, body: dict[str, Any], count: int, first: int = 0, t_min: int = 0, t_max: int = 0
+        self,
+        kind: RecordType,
+        body: dict[str, Any],
+        count: int,
+        first: int = 0,
+        t_min: int = 0,
+        t_max: int = 0,
+        planes: bytes = b"",
     ) -> None:
         raw = self._packer.pack(body)
         limit = MAX_RAW if kind in LARGE else MAX_SMALL_RAW
         _require(len(raw) <= limit, f"a record of {len(raw)} bytes ({kind.name.lower()}), at most {limit} are allowed")
-        frame = self._compressor.compress(raw)
+        frame = compressed(self._compressor, raw, planes, count)
         fill = filling(kind, count, len(raw), len(frame), sites="sites" in body)
         if fill:
             raw = self._packer.pack(body | {"fill": fill})
