@@ -119,10 +119,10 @@ static __always_inline u64 entry_sp(struct pt_regs *ctx, u64 cookie)
 }
 
 /* Returns 0 when the hit means nothing to the recording. */
-static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
+static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie, struct control *now)
 {
 	u64 pid_tid = hit_ids();
-	u32 role = COOKIE_ROLE(cookie), site = COOKIE_SITE(cookie), edge = COOKIE_EDGE(cookie);
+	u32 role = COOKIE_ROLE(cookie), site = COOKIE_SITE(cookie);
 	u32 ring = bpf_get_smp_processor_id() % RINGS;
 	struct goroutine found = {};
 	struct goroutine_key key = {};
@@ -133,7 +133,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	struct condition_scratch *test;
 #endif
 
-	if (!pid_tid || !edge_matches(ctx, cookie, edge))
+	if (!pid_tid)
 		return 0;
 	event.pid = pid_tid >> 32;
 	event.tid = pid_tid;
@@ -143,6 +143,8 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie)
 	if (!state)
 		return 0;
 	event.time_ns = bpf_ktime_get_ns();
+	if (is_elsewhere(now, site, event.time_ns))
+		return 0;
 	if (find_goroutine(ctx, &found)) {
 		__sync_fetch_and_add(&state->no_goroutine, 1);
 		return 0;
@@ -337,7 +339,9 @@ int hit(struct pt_regs *ctx)
 #endif
 	if (!now || superseded(now, COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
 		return 0;
-	if (now->closed || !take_hit(ctx, cookie))
+	if (!edge_matches(ctx, cookie, COOKIE_EDGE(cookie)))
+		count_vain(COOKIE_SITE(cookie));
+	else if (now->closed || !take_hit(ctx, cookie, now))
 		count_idle(COOKIE_SITE(cookie));
 	return 0;
 }

@@ -16,12 +16,18 @@ struct control {
 	u64 closed; /* no hit counts */
 	u64 epoch; /* counts successions; 0: no second link exists */
 	u64 young; /* generation of the newer link */
+	u64 moving; /* exits move from some sites to others */
 };
 
 /* Site -> first time at which its events are no longer wanted; 0: they are. Written ahead of that time. */
 BPF_F_TABLE("array", u32, u64, let_go, SITES, 1024 /* BPF_F_MMAPABLE */);
-/* Site -> hits without an event: with events and losses they make up all hits, which is what a probe costs. */
+/* Site -> when it counts while exits move: until a time, or from a time on (MOVES_HERE); 0: always. */
+BPF_F_TABLE("array", u32, u64, moves, SITES, 1024 /* BPF_F_MMAPABLE */);
+#define MOVES_HERE (1ull << 63)
+/* Site -> hits without an event: with events, losses and hits in vain they make up all hits, which is what a probe costs. */
 BPF_F_TABLE("array", u32, u64, idle_hits, SITES, 1024);
+/* Site -> hits on an outcome of the jump that tells nothing: at a RET there would have been none. */
+BPF_F_TABLE("array", u32, u64, vain_hits, SITES, 1024);
 BPF_F_TABLE("array", u32, struct control, control, 1, 1024);
 /* Thread -> the last hit that a newer link took: epoch << 32 | site. */
 BPF_F_TABLE("hash", u32, u64, taken, 131072, 1 /* BPF_F_NO_PREALLOC */);
@@ -33,9 +39,31 @@ static __always_inline int is_let_go(u32 site, u64 time_ns)
 	return since && *since && time_ns >= *since;
 }
 
+/* A return is told at one of two sites that both are armed: at the old one before a moment, at the new one after it. Only
+ * one that the moment finds on its way from the one to the other is told twice. */
+static __always_inline int is_elsewhere(struct control *now, u32 site, u64 time_ns)
+{
+	u64 *moment;
+
+	if (!now->moving)
+		return 0;
+	moment = moves.lookup(&site);
+	if (!moment || !*moment)
+		return 0;
+	return (*moment & MOVES_HERE) ? time_ns < (*moment & ~MOVES_HERE) : time_ns >= *moment;
+}
+
 static __always_inline void count_idle(u32 site)
 {
 	u64 *hits = idle_hits.lookup(&site);
+
+	if (hits)
+		__sync_fetch_and_add(hits, 1);
+}
+
+static __always_inline void count_vain(u32 site)
+{
+	u64 *hits = vain_hits.lookup(&site);
 
 	if (hits)
 		__sync_fetch_and_add(hits, 1);

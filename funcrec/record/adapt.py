@@ -1,12 +1,12 @@
 """When cheap exits are dearer than the RETs they stand for. Pure: counts in, functions out.
 
-A hit that fires no event costs as much as one that does, and which jumps are passed in vain shows only while the
+A hit that is no return costs as much as one that is, and which jumps are passed in vain shows only while the
 program runs: a loop without calls may run twice or a million times before one return. A function whose exit sites have
 cost more than its RETs would have, and not by chance, is seen at its RETs from then on: the plan holds them as spare
 sites. Which way is dearer follows from the cost of a hit here and now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,25 +49,29 @@ class Adaptation:
         self._judged_at = 0  # hits in vain of all sites
         self._weight = np.array([self._price if site.kind == SiteKind.STEPPED else 1.0 for site in plan.sites])
 
-    def is_urgent(self, events: Counts, idle: Counts) -> bool:
-        """Whether it may be time to judge, going by counts of which `events` may lag behind."""
-        if int(idle.sum()) - self._judged_at <= _TOO_MANY * _TOLERATED_HITS:
-            return False
-        return bool(self._wasted(events, idle).max(initial=0) > _TOO_MANY * _TOLERATED_HITS)
+    def leave(self, functions: Sequence[int]) -> None:
+        """Judge some functions (numbers in the plan) no more."""
+        self._open[list(functions)] = False
 
-    def judge(self, events: Counts, idle: Counts) -> Swap | None:
+    def is_urgent(self, returns: Counts, vain: Counts) -> bool:
+        """Whether it may be time to judge, going by counts of which `returns` may lag behind."""
+        if int(vain.sum()) - self._judged_at <= _TOO_MANY * _TOLERATED_HITS:
+            return False
+        return bool(self._wasted(returns, vain).max(initial=0) > _TOO_MANY * _TOLERATED_HITS)
+
+    def judge(self, returns: Counts, vain: Counts) -> Swap | None:
         """Which functions are better seen at their RETs.
 
         Args:
-            events: events so far, by site. idle: hits that told nothing so far, by site.
+            returns: hits so far that were returns, by site, whether they were recorded or not. vain: the others.
 
         Returns:
             None when all is well; a function is named once.
         """
         if not self._open.any():
             return None
-        self._judged_at = int(idle.sum())
-        chosen = self._wasted(events, idle) > _TOLERATED_HITS
+        self._judged_at = int(vain.sum())
+        chosen = self._wasted(returns, vain) > _TOLERATED_HITS
         if not chosen.any():
             return None
         self._open &= ~chosen
@@ -78,10 +82,10 @@ class Adaptation:
             tuple(np.flatnonzero(mine & self._judged).tolist()),
         )
 
-    def _wasted(self, events: Counts, idle: Counts) -> NDArray[np.float64]:
+    def _wasted(self, returns: Counts, vain: Counts) -> NDArray[np.float64]:
         """Emulated hits that RETs would have spared, by function; 0 where nothing can be changed."""
-        spent = np.where(self._judged, (events + idle) * self._weight, 0.0)
-        returns = np.where(self._judged, events, 0)
-        instead = np.bincount(self._function, returns, self._functions) * self._price
+        spent = np.where(self._judged, (returns + vain) * self._weight, 0.0)
+        stepped = np.where(self._judged, returns, 0)
+        instead = np.bincount(self._function, stepped, self._functions) * self._price
         wasted = np.bincount(self._function, spent, self._functions) - instead
         return np.where(self._open, wasted, 0.0)

@@ -104,7 +104,7 @@ def generate(request: ProgramRequest) -> Program:
             _source("calls.c"),
         ]
     )
-    maps = ["ring_states", "site_lost", "let_go", "idle_hits", "control"]
+    maps = ["ring_states", "site_lost", "let_go", "moves", "idle_hits", "vain_hits", "control"]
     maps += ["goroutines", "facts", "event_rings"]
     if request.pid_filter:
         maps.append("pids")

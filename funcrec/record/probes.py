@@ -21,6 +21,7 @@ from funcrec.record import maps
 from funcrec.record.attach import Attacher, Way, attacher, cookies
 from funcrec.record.calibrate import hit_costs
 from funcrec.record.captures import ValueRing
+from funcrec.record.clocks import moment, wait_until
 from funcrec.record.codegen import (
     FACT_PAGES,
     MAX_RINGS,
@@ -44,6 +45,8 @@ from funcrec.record.scrap import Scrap
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
 from funcrec.units import format_size
+
+_MOVES_HERE, _NEVER = 1 << 63, (1 << 63) - 1  # see `moves` in bpf/guard.h
 
 
 class Probes:
@@ -121,7 +124,9 @@ class Probes:
         descriptors = self._descriptors
         self._sites = sites or self._max_sites
         self._let_go = map_array(descriptors["let_go"], self._sites, "<u8", writable=True)
+        self._moves = map_array(descriptors["moves"], self._sites, "<u8", writable=True)
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
+        self._vain_hits = map_array(descriptors["vain_hits"], self._sites, "<u8")
         self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
         return DrainSources(
             rings=[Ring(ring, self._ring_bytes, EVENT_ROW) for ring in self._make_rings("event_rings")],
@@ -285,15 +290,24 @@ class Probes:
         self._spares = np.array(numbers, dtype=np.int64), *self._places(plan, numbers)
 
     def swap(self, armed: Sequence[int], dropped: Sequence[int]) -> None:
-        """See some exits elsewhere from now on; `armed`: spare sites, in ascending order.
+        """See some exits elsewhere from a moment on; `armed`: spare sites, in ascending order.
 
-        While both are armed a call ends twice: whoever pairs entries with exits ignores the second.
+        A return that the moment finds on its way from one site to the other is told twice: whoever pairs entries with
+        exits ignores the second.
         """
-        numbers, offsets, packed = self._spares
+        here, there, (numbers, offsets, packed) = list(armed), list(dropped), self._spares
         at = np.searchsorted(numbers, armed)
+        self._moves[here] = _MOVES_HERE | _NEVER
+        self._control["moving"] = 1
         if self._links is not None:
             self._links.arm(armed, offsets[at], packed[at])
+        moment_ns = moment()
+        self._moves[here] = _MOVES_HERE | moment_ns
+        self._moves[there] = moment_ns
+        wait_until(moment_ns)
         self.drop(dropped)
+        self._moves[here] = self._moves[there] = 0
+        self._control["moving"] = 0
 
     def silence(self, sites: Sequence[int], since_ns: int) -> None:
         """Let the events of these sites end at a time that is yet to come; exact whatever a CPU is doing then."""
@@ -305,8 +319,12 @@ class Probes:
             self._links.drop(sites)
 
     def idle_hits(self, sites: int) -> NDArray[np.int64]:
-        """Hits of the first sites that told nothing so far, i64: with events and losses these are all hits."""
+        """Hits of the first sites that were to tell something and did not, i64; of calls that are not wanted."""
         return self._idle_hits[:sites].astype(np.int64)
+
+    def vain_hits(self, sites: int) -> NDArray[np.int64]:
+        """Hits of the first sites that had nothing to tell, i64: with idle ones, events and losses they are all."""
+        return self._vain_hits[:sites].astype(np.int64)
 
     def detach(self) -> None:
         """End the recording at one moment for every goroutine, then disarm; calls in flight stay open."""

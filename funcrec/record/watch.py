@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from funcrec.plan.sites import ProbePlan
 from funcrec.record.adapt import Adaptation
+from funcrec.record.clocks import moment, wait_until
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.trace.records import NoteRecord
 
 if TYPE_CHECKING:
     from funcrec.record.probes import Probes
-
-# A CPU that reads its clock later than this sees the mark, however the memory of the map travels.
-_AHEAD_NS = 20_000_000
 
 
 class Watch:
@@ -62,7 +60,9 @@ class Watch:
         """Whether hits in vain are so many that `adapt` should not wait; events still to be seen may deny it."""
         if self._adaptation is None:
             return False
-        return self._adaptation.is_urgent(self._events, self._probes.idle_hits(len(self._events)))
+        sites = len(self._events)
+        told = self._events + self._probes.idle_hits(sites)
+        return self._adaptation.is_urgent(told, self._probes.vain_hits(sites))
 
     def adapt(self) -> NoteRecord | None:
         """Give up exit sites that have turned out to be dearer than RETs; return what to write into the trace.
@@ -72,7 +72,8 @@ class Watch:
         """
         if self._adaptation is None:
             return None
-        swap = self._adaptation.judge(self._events, self._probes.idle_hits(len(self._events)))
+        vain = self._probes.vain_hits(len(self._events))
+        swap = self._adaptation.judge(self._events + self._elsewhere() - vain, vain)
         if swap is None:
             return None
         self._probes.swap(swap.armed, swap.dropped)
@@ -93,20 +94,23 @@ class Watch:
         verdict = None if self._guard is None else self._guard.look(time.monotonic_ns(), self._elsewhere())
         if verdict is None or self._guard is None:
             return None, False
-        since_ns = time.monotonic_ns() + _AHEAD_NS
         if verdict.stop:
-            return NoteRecord(since_ns - _AHEAD_NS, "guard", verdict.text), True
+            return NoteRecord(time.monotonic_ns(), "guard", verdict.text), True
+        since_ns = moment()
         self._probes.silence(verdict.sites, since_ns)
-        time.sleep(max(since_ns - time.monotonic_ns(), 0) / 1e9)
+        wait_until(since_ns)
         self._probes.drop(verdict.free)
+        if self._adaptation is not None:
+            self._adaptation.leave(verdict.functions)
         self._guard.begin(time.monotonic_ns(), self._elsewhere())
         return NoteRecord(since_ns, "guard", verdict.text, verdict.functions), False
 
     def _elsewhere(self) -> NDArray[np.int64]:
         """Hits that no event tells of, and lost ones."""
         lost = self._drain.site_lost(len(self._events)) - self._lost_before
-        idle: NDArray[np.int64] = self._probes.idle_hits(len(self._events))
-        return lost + idle
+        sites = len(self._events)
+        elsewhere: NDArray[np.int64] = lost + self._probes.idle_hits(sites) + self._probes.vain_hits(sites)
+        return elsewhere
 
     @property
     def hits(self) -> dict[int, int]:

@@ -130,6 +130,22 @@ def test_sites_that_are_hit_in_vain_give_way_to_rets(record: Recorder, options: 
     stepped = [n for n, site in enumerate(reader.sites) if site.role == SiteRole.EXIT and site.stepped and hits.get(n)]
     assert stepped, "the RET took over"
     assert max(hits.values()) < 300 * 150_000
+    # One return may be on its way from the one site to the other when the other takes over.
+    assert reader.closing
+    assert reader.closing.events in (2 * 301, 2 * 301 + 1)
+
+
+@pytest.mark.usefixtures("require_bpf")
+@pytest.mark.parametrize("options", [["--min", "1h"], ["--if", "n == -1"], ["--if", "n == 8"]])
+def test_returns_of_calls_that_are_not_wanted_are_not_in_vain(record: Recorder, options: list[str]) -> None:
+    """They would cost as much at the RETs, and more."""
+    trace = record(go_build(PROGRAMS / "tails"), ["main.unlikely"], launch_args=["often"], options=options)
+    assert trace.status == 0
+    assert not trace.calls
+    reader = TraceReader(trace.path)
+    assert not reader.notes
+    assert reader.closing
+    assert sum(reader.closing.site_hits.values()) >= 600_000
 
 
 @pytest.mark.usefixtures("require_bpf")

@@ -153,6 +153,16 @@ func searchSilently(values []int, wanted int) int {
 //go:noinline
 func double(n int) int { return 2 * n }
 
+// unlikely has a frame and leaves before it is of use.
+//
+//go:noinline
+func unlikely(n int) int {
+	if n < 0 {
+		return double(n) + 1
+	}
+	return n + 1
+}
+
 // long searches so long that it pays to watch for the RET instead.
 func long(times int) {
 	values := make([]int, 200_000)
@@ -207,6 +217,12 @@ func round(good *node) (faults int) {
 
 func main() {
 	if len(os.Args) > 1 {
+		if os.Args[1] == "often" {
+			for i := 0; i < 300_000; i++ {
+				unlikely(i & 7)
+			}
+			return
+		}
 		long(300)
 		return
 	}
