@@ -38,7 +38,8 @@ def command(
     with Output(output) as out:
         for number, file in enumerate(input_files(files, more)):
             trace = Trace(file)
-            stream = Stream(trace, filters)
+            text = output.format == Format.TEXT
+            stream = Stream(trace, filters, at_once=text, own=not text)
             if number and output.format == Format.TEXT:
                 out.line()
             _write(out, stream, output)

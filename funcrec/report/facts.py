@@ -70,7 +70,7 @@ class Tally:
     def add(self, selection: Selection) -> None:
         """Take in a part."""
         calls, since = selection.calls, selection.since
-        self._calls += len(calls) - since
+        self._calls += selection.total - since
         self._shown += len(selection)
         self._states += np.bincount(selection.of(calls.state), minlength=len(State))
         self._functions |= np.bincount(selection.of(calls.function), minlength=len(self._functions)) > 0

@@ -53,6 +53,12 @@ class Selection:
         """Row numbers of the calls shown, ascending."""
         return self.since + np.flatnonzero(self.mask[self.since :])
 
+    @property
+    def total(self) -> int:
+        """How many calls the trace has, for all that is known here."""
+        total = None if self.window is None else self.window.total
+        return len(self.calls) if total is None else total
+
     def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
         return rows if self.window is None else self.window.numbers(rows)
@@ -179,19 +185,29 @@ def _some(numbers: list[int]) -> str:
 
 def _window(trace: "Trace", calls: Calls, window: TimeRange) -> Mask:
     """Calls that overlap the window. An open call reaches to the end, one without a known end counts by its start."""
-    length = trace.end_ns - trace.start_ns
     end_ns = np.where(calls.end_ns >= 0, calls.end_ns, calls.start_ns)
     end_ns[calls.state == State.OPEN] = max(trace.end_ns, int(end_ns.max(initial=0)))
+    first_ns, last_ns = bounds_of(trace, window)
+    mask = np.ones(len(calls), dtype=bool)
+    if first_ns is not None:
+        mask &= end_ns >= first_ns
+    if last_ns is not None:
+        mask &= calls.start_ns <= last_ns
+    return mask
+
+
+def bounds_of(trace: "Trace", window: TimeRange) -> tuple[int | None, int | None]:
+    """Return first and last time of a window, monotonic ns; None: no bound.
+
+    Raises:
+        UsageError: it ends before it begins.
+    """
+    length, zero = trace.end_ns - trace.start_ns, trace.start_ns
     first = None if window.start is None else window.start.resolve(length)
     last = None if window.end is None else window.end.resolve(length)
     if first is not None and last is not None and last < first:
         raise UsageError(f"the time range '{window.text}' ends before it begins", remedy="write the earlier time first")
-    mask = np.ones(len(calls), dtype=bool)
-    if first is not None:
-        mask &= end_ns >= trace.start_ns + first
-    if last is not None:
-        mask &= calls.start_ns <= trace.start_ns + last
-    return mask
+    return None if first is None else zero + first, None if last is None else zero + last
 
 
 def _named(trace: "Trace", calls: Calls, globs: Sequence[str]) -> Mask:

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
 from funcrec.report.builtin import BUILT_IN
-from funcrec.report.filters import Selection, mask_of, select
+from funcrec.report.excerpt import Bounds, excerpt
+from funcrec.report.filters import Selection, bounds_of, mask_of, select
+from funcrec.report.letgo import NEVER
 from funcrec.report.request import FilterRequest, Overhead
 from funcrec.report.windows import SIZE, Foresight, Passage, look_ahead
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
+
+
+_WINDOWS = 8  # as many events as these have are kept at once rather than read twice
 
 
 class Stream:
@@ -25,6 +30,7 @@ class Stream:
             values, need all calls at once.
         size: events of a window, about.
         at_once: make one piece of it in any case.
+        own: `self_ns` is needed; without, less of a trace is read.
 
     Attributes:
         calls: calls of the trace, and `shown`, those that pass; counted as they go by.
@@ -34,39 +40,78 @@ class Stream:
         TraceError: the trace cannot be read.
     """
 
-    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, at_once: bool = False) -> None:
+    def __init__(
+        self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, at_once: bool = False, own: bool = True
+    ) -> None:
         self.trace, self.request = trace, request
         self.calls = self.shown = 0
-        self._size, self._at_once = size, at_once or needs_everything(request)
+        everything = needs_everything(request)
+        self._size, self._at_once = size, at_once or everything
+        self._part = None if everything else part_of(trace, request, size, at_once=at_once, own=own)
         first = next(self._made())
         self._only = first if self.foresight is None else None
 
     @cached_property
     def foresight(self) -> Foresight | None:
         """What is known of all windows; None when there is only one."""
-        return None if self._at_once else look_ahead(self.trace, self._size)
+        return None if self._at_once or self._part is not None else look_ahead(self.trace, self._size)
 
     def whole(self) -> Selection:
         """Return all calls at once."""
         selection = self._only or select(self.trace, self.request)
-        self.calls, self.shown = len(selection.calls), len(selection)
+        self.calls, self.shown = selection.total, len(selection)
         return selection
 
     def __iter__(self) -> Iterator[Selection]:
         calls = shown = 0  # of this time: some look at a trace twice
         for selection in self._made() if self._only is None else (self._only,):
-            calls += len(selection.calls) - selection.since
+            calls += selection.total - selection.since
             shown += len(selection)
             self.calls, self.shown = calls, shown
             yield selection
 
     def _made(self) -> Iterator[Selection]:
+        if self._part is not None:
+            yield self._part
+            return
         if self.foresight is None:
             yield select(self.trace, self.request)
             return
         for window in Passage(self.trace, self._size, self.foresight).windows():
             mask = mask_of(self.trace, window.calls, self.request, window.known)
             yield Selection(self.trace, window.calls, mask, self.request, window)
+
+
+def part_of(
+    trace: "Trace", request: FilterRequest, size: int = SIZE, *, at_once: bool = False, own: bool = True
+) -> Selection | None:
+    """Return what passes when that takes a part of the trace only; else None.
+
+    Args:
+        trace, request: as for `Stream`; the filters need no other calls than those that pass and their callers.
+        size: a trace of fewer events is read as a whole.
+        at_once: the other way would keep all of the trace.
+        own: `self_ns` is needed.
+
+    Raises:
+        UsageError: a filter does not parse or names nothing in the trace.
+        TraceError: the trace cannot be read.
+    """
+    events = sum(block.n for block in trace.reader.blocks)
+    if events <= size or (request.time_range is None and not request.goroutines):
+        return None
+    first_ns, last_ns = (None, None) if request.time_range is None else bounds_of(trace, request.time_range)
+    timed = first_ns is not None or last_ns is not None
+    bounds = Bounds(-NEVER if first_ns is None else first_ns, NEVER if last_ns is None else last_ns) if timed else None
+    limit = events // 2 if at_once else min(events // 2, _WINDOWS * size)
+    own |= any("self" in _names(parse(condition)) for condition in request.where)
+    window = excerpt(trace, request, bounds, limit, own=own)
+    if window is None:
+        return None
+    mask = mask_of(trace, window.calls, request, window.known)
+    selection = Selection(trace, window.calls, mask, request, window)
+    # Of all calls, more can be said: what they cost, and what was there before them.
+    return selection if len(selection) < selection.total else None
 
 
 def needs_everything(request: FilterRequest) -> bool:

@@ -127,12 +127,19 @@ def read_blocks(trace: "Recording") -> Iterator[EventColumns]:
         TraceError: a block cannot be read.
     """
     for number in range(len(trace.reader.blocks)):
-        events: EventColumns = trace.reader.events(number)
-        if len(events) and int(events.site.max()) >= len(trace.sites):
-            raise TraceError(
-                f"block {number} of {trace.path} has an event of an unknown site", remedy="record it again"
-            )
-        yield events
+        yield read_block(trace, number)
+
+
+def read_block(trace: "Recording", number: int) -> EventColumns:
+    """Return the events of a block.
+
+    Raises:
+        TraceError: it cannot be read.
+    """
+    events: EventColumns = trace.reader.events(number)
+    if len(events) and int(events.site.max()) >= len(trace.sites):
+        raise TraceError(f"block {number} of {trace.path} has an event of an unknown site", remedy="record it again")
+    return events
 
 
 class FileColumns:

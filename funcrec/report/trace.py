@@ -30,7 +30,8 @@ class Trace(Recording):
     @property
     def site_hits(self) -> "NDArray[np.int64]":
         """Number of recorded events of each site."""
-        return self._paired.hits
+        told: NDArray[np.int64] | None = getattr(self.reader, "site_events", None)
+        return self._paired.hits if told is None or "_paired" in self.__dict__ else told
 
     @property
     def events(self) -> int:

@@ -6,13 +6,14 @@ later windows say, while an export writes a call where it begins: so a first pas
 calls that outlive a window, of these alone; a second one makes the calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.errors import TraceError
 from funcrec.report.calls import Calls, State
 from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
@@ -26,7 +27,7 @@ from funcrec.report.pairing import (
     mind_unseen_ends,
     self_times,
 )
-from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, join_runs, read_blocks, site_roles
+from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, join_runs, read_block, site_roles
 from funcrec.trace.records import EventColumns, SiteRole
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Window:
         first: row of the first call that began here.
         begin_ns, end_ns: what happened from the one to just before the other is in this window.
         known: what occurs in the whole trace.
+        total: number of calls of the trace when this is the only window, and not all of it.
     """
 
     calls: Calls
@@ -54,6 +56,7 @@ class Window:
     begin_ns: int
     end_ns: int
     known: "Known"
+    total: int | None = None
 
     def numbers(self, rows: Index) -> Index:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
@@ -119,12 +122,23 @@ class Foresight:
     nested: bool
 
     def place(self, entry_event: Index) -> Index:
-        """Return where calls stand here; they must be known."""
-        return np.searchsorted(self.entry_event, entry_event)
+        """Return where calls stand here.
+
+        Raises:
+            TraceError: one is not known: the file is not what it was, or said what is not true.
+        """
+        place = np.searchsorted(self.entry_event, entry_event)
+        inside = place < len(self.entry_event)
+        if not inside.all() or (self.entry_event[place] != entry_event).any():
+            raise TraceError("the trace changes while it is read", remedy="read it again when nobody writes to it")
+        return place
+
+
+Part = tuple[EventColumns, Index]  # events and their numbers
 
 
 @dataclass(frozen=True)
-class _Carried:
+class Carried:
     """k frames that are open between two windows, by id.
 
     Attributes:
@@ -139,10 +153,16 @@ class _Carried:
     callees_ns: Index
 
     @classmethod
-    def none(cls) -> "_Carried":
+    def none(cls) -> "Carried":
+        """Nothing is open."""
         entries = EventColumns(**{name: np.empty(0, _dtype(name)) for name in _COLUMNS})
-        none = np.empty(0, np.int64)
-        return cls(entries, none, none, none, none)
+        return cls.of(entries, np.empty(0, np.int64))
+
+    @classmethod
+    def of(cls, entries: EventColumns, number: Index) -> "Carried":
+        """Frames of which nothing else is known."""
+        nothing = np.zeros(len(number), np.int64)
+        return cls(entries, number, nothing, nothing, nothing)
 
     def __len__(self) -> int:
         return len(self.number)
@@ -152,23 +172,60 @@ def _dtype(name: str) -> type:
     return {"time_ns": np.int64, "goid": np.uint64, "stack": np.uint64}.get(name, np.uint32)
 
 
-Part = tuple[EventColumns, Index]  # events and their numbers
+@dataclass(frozen=True)
+class Portion:
+    """Some of the events of a trace, and what is open when they begin.
+
+    Attributes:
+        blocks: numbers of the blocks they are in, ascending.
+        carried: frames that are open before.
+        to_end: what is open after them stays open.
+        choose: says of a block (number and events) which events belong to it; None: all.
+    """
+
+    blocks: Sequence[int]
+    carried: Carried
+    to_end: bool
+    choose: "Callable[[int, EventColumns], NDArray[np.bool_]] | None" = None
+
+    @classmethod
+    def all_of(cls, trace: "Trace") -> "Portion":
+        """The whole trace."""
+        return cls(range(len(trace.reader.blocks)), Carried.none(), to_end=True)
+
+    def read(self, trace: "Trace") -> Iterator[Part]:
+        """Yield the events of each block.
+
+        Raises:
+            TraceError: a block cannot be read.
+        """
+        for number in self.blocks:
+            events = read_block(trace, number)
+            # Where earlier blocks turned out to be damaged, this one's events have other numbers than before.
+            first = trace.reader.blocks[number].first_event
+            numbers = np.arange(first, first + len(events))
+            if self.choose is None:
+                yield events, numbers
+                continue
+            chosen = np.flatnonzero(self.choose(number, events))
+            yield _some(events, chosen), numbers[chosen]
 
 
-def stretches(trace: "Trace", size: int) -> Iterator[tuple[list[Part], int]]:
+def stretches(trace: "Trace", size: int, portion: Portion | None = None) -> Iterator[tuple[list[Part], int]]:
     """Yield the events of each window, and the time before which they all are; at the end NEVER.
 
     Raises:
         TraceError: a block cannot be read.
     """
-    begins = np.array([block.t_min for block in trace.reader.blocks], dtype=np.int64)
+    portion = Portion.all_of(trace) if portion is None else portion
+    begins = np.array([trace.reader.blocks[number].t_min for number in portion.blocks], dtype=np.int64)
     # Before this time nothing comes any more, once a block has been read.
     horizon = np.append(np.minimum.accumulate(begins[::-1])[::-1][1:], NEVER)
     held: list[Part] = []
-    first = n = 0
-    for at, events in enumerate(read_blocks(trace)):
-        held.append((events, np.arange(first, first + len(events))))
-        first, n = first + len(events), n + len(events)
+    n = 0
+    for at, part in enumerate(portion.read(trace)):
+        held.append(part)
+        n += len(part[1])
         if n >= size and at < len(begins) - 1:
             ready, held = _split(held, int(horizon[at]))
             n = sum(len(number) for _, number in held)
@@ -200,41 +257,57 @@ class Passage:
         trace: the recording.
         size: events of a window, about.
         foresight: what an earlier passage learnt; without it no calls can be made.
+        portion: of the trace; None: all of it.
+        wanted: numbers of entry events, ascending: what becomes of these calls is learnt in any case.
     """
 
-    def __init__(self, trace: "Trace", size: int, foresight: Foresight | None = None) -> None:
+    def __init__(
+        self,
+        trace: "Trace",
+        size: int,
+        foresight: Foresight | None = None,
+        portion: Portion | None = None,
+        wanted: Index | None = None,
+    ) -> None:
         self._trace, self._size, self._known = trace, size, foresight
+        self._portion = Portion.all_of(trace) if portion is None else portion
+        self._wanted = wanted
         roles = site_roles(trace.sites)
         self._state_sites = roles >= SiteRole.RECOVERY
         self._starts, self._faults = (np.flatnonzero(roles == role) for role in (SiteRole.START, SiteRole.FAULT))
         self._images: dict[int, int] = {}  # programs that began in each process before this window
         self._replaced = False  # frames of a program were open when another began
         self._hits = np.zeros(len(trace.sites), np.int64)
-        self._carried = _Carried.none()
+        self._carried = self._portion.carried
         self._learnt: list[tuple[NDArray[Any], ...]] = []
         self._stacks: list[tuple[NDArray[np.uint32], NDArray[np.uint64]]] = []
 
     def run(self) -> bool:
         """Go through to the end; False, at once, when windows do not suffice."""
-        for number, (parts, until) in enumerate(stretches(self._trace, self._size)):
+        for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
             streams = self._streams(parts)
             if streams.stacks.system.any() or (number and self._takes_back(streams)):
                 return False
-            part = self._pair(streams, last=until == NEVER)
+            part = self._pair(streams, last=until == NEVER and self._portion.to_end)
             self._carry(part, np.flatnonzero(~part.over), None)
             del streams, part  # the next window takes as much
             if len(self._carried) > self._size:
                 return False  # what every window would begin with is as large as all of it
         return True
 
+    @property
+    def still_open(self) -> Index:
+        """Numbers of the entries of frames that are open after the windows so far."""
+        return self._carried.number
+
     def windows(self) -> Iterator[Window]:
         """Yield the calls of each window."""
         if self._known is None:
             return
         begin_ns, born, known = 0, 0, self._known.known
-        for parts, until in stretches(self._trace, self._size):
+        for parts, until in stretches(self._trace, self._size, self._portion):
             first = len(self._carried)
-            part = self._pair(self._streams(parts), last=until == NEVER)
+            part = self._pair(self._streams(parts), last=until == NEVER and self._portion.to_end)
             order = by_start(part.streams.time_ns[part.frames.entry])
             ids = np.concatenate((self._carried.ids, born + np.arange(len(order) - first)))
             born += len(order) - first
@@ -295,20 +368,22 @@ class Passage:
         ends, over = Ends.of(streams, frames), frames.is_over(streams)
         local = streams.event[frames.entry]
         old = local < len(carried)
-        outlives = old if last else old | ~over
         number = streams.numbers(local)
+        kept = old if self._wanted is None else old | np.isin(number, self._wanted)
+        outlives = kept if last else kept | ~over
         for site, sign in ((streams.site, 1), (carried.entries.site, -1)):
             self._hits += sign * np.bincount(site, minlength=len(self._hits))
         used = np.unique(frames.stack)
         self._stacks.append((np.unique(streams.stacks.pid[used]), np.unique(streams.stacks.number[used])))
-        done = np.flatnonzero(old & over) if not last else np.flatnonzero(old)
+        done = np.flatnonzero(kept & over) if not last else np.flatnonzero(kept)
         learnt = (number[done], ends.over_ns[done], ends.exit_event[done], frames.state[done])
         at = np.flatnonzero(outlives)
         if self._known is not None:
-            place = self._known.place(number[at])
-            ends.over_ns[at] = self._known.ends.over_ns[place]
-            ends.exit_event[at] = self._known.ends.exit_event[place]
-            frames.state[at] = self._known.state[place]
+            later = at[~over[at]]
+            place = self._known.place(number[later])
+            ends.over_ns[later] = self._known.ends.over_ns[place]
+            ends.exit_event[later] = self._known.ends.exit_event[place]
+            frames.state[later] = self._known.state[place]
             mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
         callees_ns = np.zeros(len(number), dtype=np.int64)
         callees_ns[old] = carried.callees_ns[local[old]]
@@ -335,7 +410,7 @@ class Passage:
         now = [self._images.get(pid, 0) for pid in entries.pid.tolist()] if len(self._starts) else []
         self._replaced |= bool((image != now).any()) if now else False
         ids = rows if ids is None else ids
-        self._carried = _Carried(entries, part.number[rows], image, ids, part.callees_ns[rows])
+        self._carried = Carried(entries, part.number[rows], image, ids, part.callees_ns[rows])
 
     def _table(self, part: "_Part", order: Index) -> Calls:
         streams, at, known = part.streams, part.outlives, self._known

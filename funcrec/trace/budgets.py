@@ -79,6 +79,7 @@ class ObjectBudget:
 
 _ROWS_PER_BYTE: dict[RecordType, float] = {
     RecordType.EVENTS: EVENTS_PER_BYTE,
+    RecordType.SPANS: EVENTS_PER_BYTE,  # they are events
     RecordType.VALUES: CAPTURES_PER_BYTE,
     RecordType.GOROUTINES: GOROUTINES_PER_BYTE,
 }

@@ -12,15 +12,18 @@ from funcrec.trace import bodies, planes
 from funcrec.trace.fields import Body
 from funcrec.trace.framing import HEAD_SIZE, PREFIX_PAYLOAD, PREFIX_SIZE, BadRecordError, Prefix
 from funcrec.trace.limits import MAX_INDEXED
-from funcrec.trace.records import U64, Closing
+from funcrec.trace.records import I64, U64, Closing
 
 
-def encode_index(prefixes: list[bytes], goid_ranges: list[tuple[int, int]], closing: Closing) -> dict[str, Any]:
+def encode_index(
+    prefixes: list[bytes], goid_ranges: list[tuple[int, int]], site_events: I64, closing: Closing
+) -> dict[str, Any]:
     """Encode the last record.
 
     Args:
         prefixes: payload of every record before this one.
         goid_ranges: lowest and highest goid of each EVENTS record, in order.
+        site_events: number of events of each site.
         closing: how the recording ended.
     """
     if len(prefixes) > MAX_INDEXED:
@@ -33,6 +36,7 @@ def encode_index(prefixes: list[bytes], goid_ranges: list[tuple[int, int]], clos
         "prefixes": b"".join(prefixes),
         "goid_min": planes.pack(ranges[:, 0]),
         "goid_max": planes.pack(ranges[:, 1]),
+        **({"site_events": planes.pack(site_events)} if len(site_events) <= MAX_INDEXED else {}),
     }
 
 
@@ -64,3 +68,8 @@ def decode_goid_ranges(fields: dict[str, Any], blocks: int) -> tuple[U64, U64]:
     """Return lowest and highest goid of each of the `blocks` EVENTS records."""
     body = Body(fields)
     return planes.unpack(body.data("goid_min"), blocks, 8), planes.unpack(body.data("goid_max"), blocks, 8)
+
+
+def decode_site_events(fields: dict[str, Any], sites: int) -> I64:
+    """Return the number of events of each of the `sites` sites."""
+    return planes.unpack(Body(fields).data("site_events"), sites, 7).astype(np.int64)

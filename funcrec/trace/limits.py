@@ -37,4 +37,5 @@ CONTAINERS_BASE, CONTAINERS_PER_BYTE = 1 << 19, 2  # arrays and maps
 VALUES_TARGET = 4 << 20
 SNAPSHOT_TARGET = 1 << 20
 ROWS_TARGET = 1 << 14  # rows in one record
+SPANS_TARGET = 1 << 16  # rows of all kinds in a SPANS record
 MAX_INDEXED = 1 << 20  # records that the index lists; a longer file has an index without prefixes

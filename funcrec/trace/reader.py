@@ -4,11 +4,13 @@ Opening reads the small records only; events and captures are decoded when they 
 left out, counted and told; TraceError is the only exception.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.errors import TraceError
 from funcrec.trace import bodies, codec
@@ -18,7 +20,7 @@ from funcrec.trace.contents import Contents
 from funcrec.trace.damage import Damage
 from funcrec.trace.fields import unpack_body
 from funcrec.trace.framing import BadRecordError, Prefix
-from funcrec.trace.index import decode_goid_ranges
+from funcrec.trace.index import decode_goid_ranges, decode_site_events
 from funcrec.trace.layout import Place, find_records, read_body
 from funcrec.trace.limits import (
     MAX_BLOCK_EVENTS,
@@ -29,6 +31,7 @@ from funcrec.trace.limits import (
 )
 from funcrec.trace.records import LARGE, BlockInfo, EventColumns, Header, LostRecord, RecordType, ValueColumns
 from funcrec.trace.source import Source
+from funcrec.trace.spans import BlockFacts, Spans, SpansDecoder
 from funcrec.trace.upgrade import check_features, check_version, upgrade
 
 _TYPES = frozenset(RecordType)
@@ -70,6 +73,8 @@ class TraceReader:
         self._blocks: list[_Block] = []
         self._block_infos: list[BlockInfo] | None = None
         self._values: dict[int, list[Place]] = {}  # sequence of an EVENTS record -> its VALUES records
+        self._spans: list[Place] = []
+        self._site_events: Any = None
         self.passed_over = self._read_records(layout.places[1:])
         for hole in layout.holes:
             self._damage.add(hole.offset, hole.describe())
@@ -140,8 +145,35 @@ class TraceReader:
                     self.lost.append(LostRecord(0, *window, place.prefix.count, "values", damaged=True))
         return codec.join_values(pieces) if pieces else None
 
+    def spans(self) -> Spans | None:
+        """Decode what is known of calls that outlast a block; None when that is not told of all blocks, or wrongly."""
+        blocks = [block.place.prefix for block in self._blocks]
+        decoder = SpansDecoder(
+            [BlockFacts(prefix.count, prefix.t_min, prefix.t_max) for prefix in blocks],
+            np.array([site.role for site in self.sites], np.uint8),
+            len(self.call_sites),
+        )
+        try:
+            for place in self._spans:
+                decoder.add(self._body(place))
+            return decoder.spans()
+        except BadRecordError:
+            return None
+
+    @property
+    def site_events(self) -> NDArray[np.int64] | None:
+        """Number of events of each site, of all blocks; None when the file does not tell it."""
+        events, total = self._site_events, sum(block.n for block in self._blocks)
+        right = events is not None and int(events.max(initial=0)) <= total and int(events.sum()) == total
+        return events if right else None
+
     def check(self) -> str | None:
         """Decode everything; return `damage`."""
+        for place in self._spans:
+            try:
+                self._body(place)
+            except BadRecordError as error:
+                self._damage.add(place.offset, f"a record is lost (spans): {error}")
         for number in range(len(self._blocks)):
             self.events(number)
             self.values(number)
@@ -183,6 +215,8 @@ class TraceReader:
                 self._add_block(place)
             elif prefix.type == RecordType.VALUES:
                 self._values.setdefault(prefix.first, []).append(place)
+            elif prefix.type == RecordType.SPANS:
+                self._spans.append(place)
             else:
                 self._add_small(place)
         return [f"{count} record{'s' * (count > 1)} {what}" for what, count in strange.items()]
@@ -200,15 +234,17 @@ class TraceReader:
             fields = self._body(place)
             self._contents.add(kind, fields, place.prefix.count)
             if kind == RecordType.INDEX:
-                self._take_goid_ranges(fields)
+                self._take_hints(fields)
         except BadRecordError as error:
             self._damage.add(place.offset, f"a record is lost ({kind.name.lower()}): {error}")
 
-    def _take_goid_ranges(self, fields: dict[str, Any]) -> None:
+    def _take_hints(self, fields: dict[str, Any]) -> None:
         try:
             lowest, highest = decode_goid_ranges(fields, len(self._blocks))
         except BadRecordError:
             return  # only a hint, and of another number of blocks when some are damaged
+        with contextlib.suppress(BadRecordError):  # older files do not tell it
+            self._site_events = decode_site_events(fields, self._contents.tables.sites)
         for block, low, high in zip(self._blocks, lowest.tolist(), highest.tolist(), strict=True):
             block.goids = low, high
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VERSION = 1  # a reader that does not know it cannot read the file
-MINOR = 0  # additions that older readers pass over
+MINOR = 1  # additions that older readers pass over
 
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -32,10 +32,11 @@ class RecordType(IntEnum):
     GOROUTINES = 8
     INDEX = 9
     NOTE = 10
+    SPANS = 11
 
 
 # Records whose bodies are binary columns; all others are small and rows of msgpack values.
-LARGE = frozenset({RecordType.EVENTS, RecordType.VALUES, RecordType.INDEX})
+LARGE = frozenset({RecordType.EVENTS, RecordType.VALUES, RecordType.INDEX, RecordType.SPANS})
 
 
 class SiteRole(IntEnum):

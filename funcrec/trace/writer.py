@@ -22,7 +22,7 @@ from funcrec.trace.compression import compressed
 from funcrec.trace.framing import Head, Prefix, pack_end
 from funcrec.trace.grouping import group
 from funcrec.trace.index import encode_index
-from funcrec.trace.limits import MAX_BLOCK_EVENTS, MAX_RAW, MAX_SMALL_RAW, ROWS_TARGET, VALUES_TARGET
+from funcrec.trace.limits import MAX_BLOCK_EVENTS, MAX_RAW, MAX_SMALL_RAW, ROWS_TARGET, SPANS_TARGET, VALUES_TARGET
 from funcrec.trace.records import (
     LARGE,
     MINOR,
@@ -39,6 +39,10 @@ from funcrec.trace.records import (
     SnapshotDelta,
     ValueColumns,
 )
+from funcrec.trace.spans import encode_spans
+from funcrec.trace.standing import BlockSpans, Standing
+
+_SPANNED_BLOCKS = 32  # spoken of in one SPANS record
 
 
 class TraceWriter:
@@ -65,6 +69,9 @@ class TraceWriter:
         self._rows = dict.fromkeys(tables.LIMITS, 0)
         self._roles = np.zeros(0, np.uint8)
         self._events = 0
+        self._site_events = np.zeros(0, np.int64)
+        self._standing: Standing | None = Standing()
+        self._spans: list[BlockSpans] = []
 
         body = bodies.encode_header(header, VERSION)
         self._file_id = zlib.crc32(self._packer.pack(body))
@@ -89,6 +96,7 @@ class TraceWriter:
         self._rows = grown
         if delta.sites:
             self._roles = np.concatenate((self._roles, np.array([site.role for site in delta.sites], np.uint8)))
+            self._site_events = np.append(self._site_events, np.zeros(len(delta.sites), np.int64))
 
     def events(self, events: EventColumns, values: ValueColumns | None = None) -> None:
         """Write a block of events, in any order, and the captures that belong to them.
@@ -162,8 +170,11 @@ class TraceWriter:
         if self._closed or self._failed:
             return
         self._closed = True
+        self._write_spans()
         offset, records = self.bytes_written, len(self._prefixes)
-        self._record(RecordType.INDEX, encode_index(self._prefixes, self._goid_ranges, closing), records)
+        self._record(
+            RecordType.INDEX, encode_index(self._prefixes, self._goid_ranges, self._site_events, closing), records
+        )
         self._write(pack_end(offset, records + 1, self._file_id))
         with contextlib.suppress(OSError, AttributeError):  # a pipe, a buffer: nothing to push
             os.fsync(self._file.fileno())
@@ -178,11 +189,32 @@ class TraceWriter:
         )
         self._events += len(events)
         self._goid_ranges.append((int(events.goid.min()), int(events.goid.max())))
+        self._site_events += np.bincount(events.site, minlength=len(self._roles))
         if values is not None and len(values):
             stored = np.empty(len(events), np.uint32)
             stored[order] = np.arange(len(events), dtype=np.uint32)
             for piece in _split_values(replace(values, event=stored[values.event])):
                 self._record(RecordType.VALUES, codec.encode_values(piece), len(piece), sequence)
+        self._add_spans(events, lengths)
+
+    def _add_spans(self, events: EventColumns, lengths: Any) -> None:
+        if self._standing is None:
+            return
+        spans = self._standing.add(events, lengths, self._roles)
+        if spans is None:
+            self._standing = None  # for good: what was written of them is of no use to anybody
+            self._spans.clear()
+            return
+        self._spans.append(spans)
+        rows = sum(len(each.event) + len(each.goids) + len(each.ended) for each in self._spans)
+        if rows >= SPANS_TARGET or len(self._spans) >= _SPANNED_BLOCKS:
+            self._write_spans()
+
+    def _write_spans(self) -> None:
+        if self._spans:
+            body = encode_spans(self._spans)
+            self._record(RecordType.SPANS, body, sum(len(each.event) for each in self._spans))
+            self._spans.clear()
 
     def _pieces(self, kind: RecordType, rows: list[Any], encode: Any) -> None:
         for first in range(0, len(rows), ROWS_TARGET):

@@ -55,7 +55,8 @@ def command_text(trace: Trace) -> str:
 def cost_text(selection: Selection) -> str:
     """What the probes themselves cost, and what became of it."""
     cost = total_cost_ns(selection.trace)
-    busy = busy_ns(selection.trace.table()) if cost else 0
+    part = selection.window is not None and selection.window.total is not None
+    busy = busy_ns(selection.trace.table()) if cost and not part else 0
     return cost_line(selection.trace, cost, busy, kept=selection.request.overhead == Overhead.KEEP)
 
 
@@ -80,8 +81,8 @@ def cost_line(trace: Trace, cost: int, busy: int, *, kept: bool) -> str:
 def heading(selection: Selection) -> list[str]:
     """Lines without `# `: file and counts, program and host, command, probe cost, loss, damage."""
     trace = selection.trace
-    calls = len(trace.table())
-    shown = counted(calls, "call") if selection.is_everything else f"{format_count(len(selection))} of {calls} calls"
+    calls = selection.total
+    shown = counted(calls, "call") if len(selection) == calls else f"{format_count(len(selection))} of {calls} calls"
     events = f"{counted(trace.events, 'event')}"
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]

@@ -52,8 +52,7 @@ def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
 
 def _earlier(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
     """A note where a frame ended that was there before the recording; a filter that hides calls hides these too."""
-    frames = selection.trace.earlier
-    if not frames or not selection.mask.all():
+    if len(selection) < selection.total or not (frames := selection.trace.earlier):
         return []
     names = function_names(selection.trace, output.names)
     notes = []
