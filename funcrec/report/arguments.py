@@ -13,6 +13,7 @@ from funcrec.report.builtin import unknown_name
 from funcrec.report.calls import Calls
 from funcrec.report.capturevectors import Batch, Found, VectorDecoder
 from funcrec.report.columns import Kind, Part, ValueColumn
+from funcrec.report.valuecells import united
 from funcrec.report.valuestore import Sides, Values, store_of
 from funcrec.report.valuetext import format_value, format_values
 from funcrec.trace.valueplans import CapturePlan, ValueLayout
@@ -74,12 +75,8 @@ def value_texts(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> tuple[list[
     Raises:
         TraceError: the tables of values are damaged.
     """
-    sides = (["{}"] * len(rows), ["{}"] * len(rows))
-    for texts, parts in zip(sides, value_cells(trace, calls, rows), strict=True):
-        for at, cells in parts:
-            for position, text in zip(at.tolist(), cells.texts(len(at)), strict=True):
-                texts[position] = text
-    return sides
+    arguments, results = (united(parts, len(rows), "{}").texts(len(rows)) for parts in value_cells(trace, calls, rows))
+    return arguments, results
 
 
 def value_cells(trace: "Trace", calls: Calls, rows: NDArray[Any]) -> Sides:

@@ -34,6 +34,25 @@ def load(words: Words, at: Indexes, size: int) -> Words:
     return value if size == 8 else value & np.uint64((1 << (8 * size)) - 1)
 
 
+_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
+_BLANKS = ~_FIRST_BYTES & np.uint64(0x2020202020202020)
+# Bytes that JSON escapes, or that may not stand in a terminal.
+_ODD = np.array([not (32 <= code < 127) or chr(code) in '"\\' for code in range(256)], np.uint8)
+
+
+def short_texts(words: Words, at: Indexes, length: Indexes) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Texts at byte offsets, padded with NULs to whole words, and which of them are plain: ASCII without escapes."""
+    count = -(-int(length.max(initial=0)) // 8)
+    texts = np.empty((len(at), count), np.uint64)
+    odd = np.zeros(len(at), np.uint64)
+    for word in range(count):
+        there = np.clip(length - 8 * word, 0, 8)
+        place = np.minimum(at + 8 * word, 8 * (len(words) - 1))
+        texts[:, word] = load(words, place, 8) & _FIRST_BYTES[there]
+        odd |= _ODD[(texts[:, word] | _BLANKS[there]).view(np.uint8)].view(np.uint64)
+    return texts.view(np.uint8), odd == 0
+
+
 class StaticUnreadError(Exception):
     """Bytes that no capture of the plan has, and why."""
 
@@ -51,6 +70,7 @@ class Captures:
         data, words: of the block that they are in, as bytes and (with zeros behind) as numbers.
         start, length: i64[n], where each blob lies, in bytes; `start` are multiples of 8.
         hard: bool[n], set for those that the plain rules do not cover.
+        rows: i64[n], their numbers.
         bias: u64[n], load bias of the process. status: u64[n], CAPTURE_* bits.
     """
 
@@ -60,18 +80,18 @@ class Captures:
     start: Indexes
     length: Indexes
     hard: NDArray[np.bool_] = field(init=False)
+    rows: Indexes = field(init=False)
     bias: Words = field(init=False)
     status: Words = field(init=False)
-    _address: Words = field(init=False)  # u64[n, K] of each piece of memory
-    _place: Indexes = field(init=False)
-    _size: Indexes = field(init=False)
+    # Of the first piece of memory of each capture, the second, and so on: address, place and size.
+    _pieces: list[tuple[Words, Indexes, Indexes]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.rows = np.arange(len(self))
         self.hard = self.length < AREA_HEAD_BYTES
         head = load(self.words, self.start, 8)
         self.bias, self.status = head & ~np.uint64(STATUS_MASK), head & np.uint64(STATUS_MASK)
         self._parse()
-        self._drop_doubles()
 
     def __len__(self) -> int:
         return len(self.start)
@@ -97,34 +117,37 @@ class Captures:
                 target[rows] = values
             columns.append(column)
             cursor[rows] = at + SEGMENT_BYTES + ((length + 7) & ~7)
-        empty: Any = np.zeros((len(self), 0), np.int64)
-        stacked: Any = [np.stack(each, axis=1) for each in zip(*columns, strict=True)] if columns else [empty] * 3
-        self._address, self._place, self._size = stacked[0].astype(np.uint64, copy=False), stacked[1], stacked[2]
+        self._pieces = columns
+        self._drop_doubles()
 
     def _drop_doubles(self) -> None:
         """Of two pieces at one address the larger counts, of equal ones the first."""
-        for one in range(self._address.shape[1]):
-            for other in range(one):
-                same = np.flatnonzero(self._address[:, one] == self._address[:, other])
+        for one, (address, _, size) in enumerate(self._pieces):
+            for other, _, size_of_other in self._pieces[:one]:
+                same = np.flatnonzero(address == other)
                 if len(same):
-                    larger = self._size[same, one] > self._size[same, other]
-                    self._address[same, np.where(larger, other, one)] = _NOWHERE
+                    larger = size[same] > size_of_other[same]
+                    other[same[larger]] = _NOWHERE
+                    address[same[~larger]] = _NOWHERE
 
     def find(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
         """Where memory at an address lies in each of some captures: byte offset (-1 nowhere), bytes from there."""
-        pieces = self._address[rows]
-        if pieces.shape[1] == 0:
-            return np.full(len(rows), -1), np.zeros(len(rows), np.int64)
-        delta = address[:, None] - pieces
-        delta[pieces > address[:, None]] = _NOWHERE
-        nearest = delta.argmin(axis=1)
-        each = np.arange(len(rows))
-        past = delta[each, nearest]
-        size = self._size[rows, nearest]
-        inside = (past < size.astype(np.uint64)) | (past == 0)
-        offset = np.where(inside, past, 0).astype(np.int64)
-        place = np.where(inside, self._place[rows, nearest] + offset, -1)
-        return place, np.where(inside, size - offset, 0)
+        place, available = np.full(len(rows), -1), np.zeros(len(rows), np.int64)
+        nearest = np.full(len(rows), _NOWHERE)
+        for pieces in self._pieces:
+            begin, at, size = pieces if rows is self.rows else (column[rows] for column in pieces)
+            past = address - begin
+            nearer = np.flatnonzero((begin <= address) & (past < nearest))
+            if not len(nearer):
+                continue
+            past = past[nearer]
+            nearest[nearer] = past
+            offset = past.view(np.int64)
+            left = size[nearer] - offset
+            inside = (past < size[nearer].view(np.uint64)) | (past == 0)
+            place[nearer] = np.where(inside, at[nearer] + offset, -1)
+            available[nearer] = np.where(inside, left, 0)
+        return place, available
 
     def memory(self, rows: Indexes, place: Indexes, available: Indexes) -> "Spot":
         """The bytes found at `place`."""

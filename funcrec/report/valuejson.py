@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import REDACTED, GoType, Kind, pointer_shaped, stands_for_another
-from funcrec.report.capturememory import Captures, Indexes, Spot, StaticUnreadError, Words, load
-from funcrec.report.valuecells import Cells, addresses, compact, fixed, listed, united
+from funcrec.report.capturememory import Captures, Indexes, Spot, StaticUnreadError, Words, load, short_texts
+from funcrec.report.sheet import Lexicon
+from funcrec.report.valuecells import Cells, Lists, Patched, addresses, compact, fixed, listed, united
+from funcrec.report.valuecolumns import Column, Named, Numbers, Strings, Texts, decimals_of, hexadecimal
 from funcrec.trace.blobs import CAPTURE_STACK
 from funcrec.trace.valueplans import ValueLayout
 from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text, text_form, time_form
 
 _MOST_TEXTS = 1 << 16  # kept; they repeat
 _MOST_ROOT_BYTES = 1024
+_LONGEST_SHORT = 64  # bytes of a text that goes into a sheet
 _SIZES = (1, 2, 4, 8)
 
 
@@ -63,6 +66,8 @@ class JsonRenderer:
         """The arguments, or the results, of each capture as a JSON object."""
         values = [value for value in captures.plan.values if value.result == result]
         names = [value.name for value in values]
+        if not names:
+            return fixed({})
         self._nodes = 0
         try:
             if len(set(names)) < len(names):
@@ -73,10 +78,9 @@ class JsonRenderer:
             cells = fixed(None)
         if not captures.hard.any():
             return cells
-        texts = cells.texts(len(captures))
-        for row in np.flatnonzero(captures.hard).tolist():
-            texts[row] = compact(self._single(captures, row, result))
-        return Cells("%s", (texts,))
+        rows = np.flatnonzero(captures.hard).tolist()
+        texts = [compact(self._single(captures, row, result)) for row in rows]
+        return Cells("%s", (Patched(cells, captures.hard, texts),))
 
     def _single(self, captures: Captures, row: int, result: bool) -> dict[str, Any]:
         site = captures.plan.sites[0]
@@ -92,7 +96,7 @@ class JsonRenderer:
         if value.raw is not None:
             decode_one = self._decoder.decode_one
             blobs = (self._blob(captures, row) for row in range(len(captures)))
-            return Cells("%s", ([compact(decode_one(captures.plan, value, (), blob)) for blob in blobs],))
+            return _column(Texts([compact(decode_one(captures.plan, value, (), blob)) for blob in blobs]))
         try:
             return self._follow(value.type, self._root(captures, value), value.steps)
         except StaticUnreadError as unread:
@@ -122,9 +126,8 @@ class JsonRenderer:
                 data.view(np.uint64)[:-1, offset // 8] = load(captures.words, place, 8)
             else:
                 data[:-1, offset : offset + length] = source[place[:, None] + np.arange(length)]
-        rows = np.arange(len(captures))
-        whole = np.full(len(captures), size)
-        return Spot(captures, data.reshape(-1).view(np.uint64), rows, rows * stride, whole, 0, tuple(missing))
+        base, whole = captures.rows * stride, np.full(len(captures), size)
+        return Spot(captures, data.reshape(-1).view(np.uint64), captures.rows, base, whole, 0, tuple(missing))
 
     def _follow(self, number: int, spot: Spot, steps: tuple[Step, ...]) -> Cells:
         """Walk a path; captures in which it ends early say why."""
@@ -166,7 +169,7 @@ class JsonRenderer:
 
     def _measure(self, type_: GoType, capacity: bool, spot: Spot) -> Cells:
         if type_.kind in (Kind.STRING, Kind.SLICE):
-            return Cells("%s", (spot.load(16 if capacity else 8, 8).view(np.int64).tolist(),))
+            return _column(Numbers(spot.load(16 if capacity else 8, 8).view(np.int64)))
         if type_.kind not in (Kind.MAP, Kind.CHAN):
             return fixed({"$error": "no length"})
         pointer = spot.load(0, 8)
@@ -175,7 +178,7 @@ class JsonRenderer:
         lengths = np.zeros(len(spot), np.uint64)
         there = np.flatnonzero((pointer != 0) & (available >= 8))
         lengths[there] = spot.captures.memory(spot.rows[there], place[there], available[there]).load(0, 8)
-        return Cells("%s", (lengths.tolist(),))
+        return _column(Numbers(lengths))
 
     # Values by type
 
@@ -191,43 +194,44 @@ class JsonRenderer:
             return fixed({"$error": unread.reason})
 
     def _bool(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
-        return Cells("%s", ([_BOOLEANS[value] for value in (spot.load(0, 1) != 0).tolist()],))
+        return _column(Named(_BOOLEANS, (spot.load(0, 1) != 0).view(np.uint8)))
 
     def _int(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         words = _sized(spot, type_)
         signed = words.astype(f"u{type_.size}").view(f"i{type_.size}")
-        return Cells("%s", (signed.tolist(),))
+        return _column(Numbers(signed))
 
     def _uint(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
-        return Cells("%s", (_sized(spot, type_).tolist(),))
+        return _column(Numbers(_sized(spot, type_)))
 
     def _float(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
-        return Cells("%s", (_float_texts(spot.load(0, type_.size), type_.size),))
+        return _column(_floats(spot.load(0, type_.size), type_.size))
 
     def _complex(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         half = type_.size // 2
-        return Cells("[%s,%s]", tuple(_float_texts(spot.load(at, half), half) for at in (0, half)))
+        return Cells("[%s,%s]", tuple(_floats(spot.load(at, half), half) for at in (0, half)))
 
     def _string(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
-        data, length, whole = self._bytes_of(spot)
-        if whole:
-            return Cells("%s", (list(map(self._texts.__getitem__, data)),))
-        texts = self._texts
-        cut = [
-            texts[text] if len(text) == of else compact(text_form(text, of))
-            for text, of in zip(data, length, strict=True)
-        ]
-        return Cells("%s", (cut,))
+        length, place, taken = self._found(spot)
+        short = np.where((taken == length) & (length <= _LONGEST_SHORT), taken, 0)
+        characters, plain = short_texts(spot.captures.words, place, short)
+        strings = Strings(characters)
+        odd = ~plain | (short != length)
+        if not odd.any():
+            return _column(strings)
+        data, texts = spot.captures.data, []
+        for low, size, of in zip(place[odd].tolist(), taken[odd].tolist(), length[odd].tolist(), strict=True):
+            text = data[low : low + size]
+            texts.append(self._texts[text] if size == of else compact(text_form(text, of)))
+        return _column(Patched(_column(strings), odd, texts))
 
-    def _bytes_of(self, spot: Spot) -> tuple[list[bytes], list[int], bool]:
-        """What was captured of strings or []byte, their lengths, and whether that is all of all of them."""
+    def _found(self, spot: Spot) -> tuple[Indexes, Indexes, Indexes]:
+        """Of strings or []byte: their length, where what was captured of them lies, and its length."""
         pointer, length = spot.load(0, 8), spot.load(8, 8).view(np.int64)
         spot.mark((length < 0) | ((pointer == 0) & (length > 0)))
         place, available = spot.captures.find(spot.rows, pointer)
         taken = np.where((place >= 0) & (length > 0), np.minimum(available, length), 0)
-        data, ends = spot.captures.data, (place + taken).tolist()
-        found = [data[low:high] for low, high in zip(place.tolist(), ends, strict=True)]
-        return found, length.tolist(), bool((taken == length).all())
+        return length, np.where(taken > 0, place, 0), taken
 
     def _slice(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         pointer, length = spot.load(0, 8), spot.load(8, 8).view(np.int64)
@@ -236,32 +240,35 @@ class JsonRenderer:
         elem = self._types[type_.elem]
         live = np.flatnonzero(~nil)
         if elem.kind is Kind.UINT and elem.size == 1:
-            data, lengths, _ = self._bytes_of(spot.chosen(live))
-            texts = [_hex(each, of) for each, of in zip(data, lengths, strict=True)]
+            data, found = spot.captures.data, (each.tolist() for each in self._found(spot.chosen(live)))
+            texts = [_hex(data[at : at + size], of) for of, at, size in zip(*found, strict=True)]
+            shown = _column(Texts(texts))
         else:
-            texts = self._elements(type_.elem, spot.chosen(live), pointer[live], length[live], level)
-        return united([(np.flatnonzero(nil), Cells("null")), (live, Cells("%s", (texts,)))], len(spot))
+            shown = self._elements(type_.elem, spot.chosen(live), pointer[live], length[live], level)
+        return united([(np.flatnonzero(nil), Cells("null")), (live, shown)], len(spot))
 
-    def _elements(self, elem: int, spot: Spot, pointer: Words, length: Indexes, level: _Level) -> list[str]:
+    def _elements(self, elem: int, spot: Spot, pointer: Words, length: Indexes, level: _Level) -> Cells:
         size, most = self._types[elem].size, spot.captures.plan.elements
         place, available = spot.captures.find(spot.rows, pointer)
-        count = np.clip(length, 0, most)
+        counts = np.clip(length, 0, most)
         if size:
-            there = np.where(place >= 0, available, 0)
-            count = np.minimum(count, -(-there // size))
-        row = np.repeat(np.arange(len(spot)), count)
-        at = (np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)) * size
-        left = available[row] - at if size else np.zeros(len(row), np.int64)
-        flat: list[str] = []
-        if len(row):
+            counts = np.minimum(counts, -(-np.where(place >= 0, available, 0) // size))
+        nodes, parts = self._nodes, []
+        for cut in (False, True):
+            which = np.flatnonzero((counts != length) == cut)
+            if not len(which):
+                continue
+            self._nodes = nodes  # it counts values of one capture
+            count = counts[which]
+            row = np.repeat(which, count)
+            at = (np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)) * size
+            left = available[row] - at if size else np.zeros(len(row), np.int64)
             inner = spot.captures.memory(spot.rows[row], np.maximum(place[row], 0) + at, left)
-            flat = self._render(elem, inner, level._replace(times=level.times * max(most, 1))).texts(len(row))
-        ends = np.cumsum(count)
-        lists = ["[" + ",".join(flat[a:b]) + "]" for a, b in zip((ends - count).tolist(), ends.tolist(), strict=True)]
-        cut = np.flatnonzero(count != length)
-        for which, of in zip(cut.tolist(), length[cut].tolist(), strict=True):
-            lists[which] = f'{{"$truncated":{of},"value":{lists[which]}}}'
-        return lists
+            deeper = level._replace(times=level.times * max(most, 1))
+            lists = Lists(self._render(elem, inner, deeper) if len(row) else Cells("null"), count)
+            whole = Cells('{"$truncated":%s,"value":%s}', (Numbers(length[which]), lists)) if cut else _column(lists)
+            parts.append((which, whole))
+        return united(parts, len(spot))
 
     def _array(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         count = min(type_.count, spot.captures.plan.elements)
@@ -274,7 +281,7 @@ class JsonRenderer:
     def _struct(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         if type_.name == "time.Time" and type_.size == 24:
             wall, ext = spot.load(0, 8).tolist(), spot.load(8, 8).view(np.int64).tolist()
-            return Cells("%s", (list(map(_time_text, wall, ext)),))
+            return _column(Texts(list(map(_time_text, wall, ext))))
         fields = [each for each in type_.fields if each.name != "_"]
         names = [each.name for each in fields]
         if len(set(names)) < len(names):
@@ -312,7 +319,7 @@ class JsonRenderer:
             name = self._decoder.code.get(entry) if there else None
             shown = {"$ptr": f"{address:#x}"} | ({} if name is None else {"$func": name})
             texts.append(compact(shown if address else None))
-        return Cells("%s", (texts,))
+        return _column(Texts(texts))
 
     def _words_at(self, spot: Spot, pointer: Words) -> tuple[Words, NDArray[np.bool_]]:
         """The word at an address, and whether it is known."""
@@ -326,7 +333,7 @@ class JsonRenderer:
     def _map(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
         pointer = spot.load(0, 8)
         length, known = self._words_at(spot, pointer)
-        lengths = Cells('{"$len":%s}', (length[known].view(np.int64).tolist(),))
+        lengths = Cells('{"$len":%s}', (Numbers(length[known].view(np.int64)),))
         parts = [(np.flatnonzero(pointer == 0), Cells("null")), (np.flatnonzero(known), lengths)]
         return united([*parts, addresses(pointer, (pointer != 0) & ~known)], len(spot))
 
@@ -359,8 +366,8 @@ class JsonRenderer:
             at = np.flatnonzero(group == position)
             number = self._decoder.by_runtime.get(address)
             if number is None:
-                types, pointers = ([f'"{each:#x}"' for each in words[at].tolist()] for words in (descriptor, data))
-                parts.append((at, Cells('{"$type":%s,"value":{"$ptr":%s}}', (types, pointers))))
+                unknown = hexadecimal(descriptor[at]), hexadecimal(data[at])
+                parts.append((at, Cells('{"$type":%s,"value":{"$ptr":%s}}', unknown)))
                 continue
             inner = self._held(number, spot.chosen(at), data[at], level)
             parts.append((at, inner.within(f'{{"$type":{compact(self._types[number].name)},"value":', "}")))
@@ -406,7 +413,7 @@ _RENDERERS: dict[Kind, Callable[[JsonRenderer, GoType, Spot, _Level], Cells]] = 
     Kind.EFACE: JsonRenderer._eface,
     Kind.OPAQUE: JsonRenderer._opaque,
 }
-_BOOLEANS = ("false", "true")
+_BOOLEANS = Lexicon(("false", "true"))
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"+Inf"', "-inf": '"-Inf"'}
 
 
@@ -416,13 +423,21 @@ def _sized(spot: Spot, type_: GoType) -> Words:
     return spot.load(0, type_.size)
 
 
-def _float_texts(words: Words, size: int) -> list[str]:
+def _column(column: Column) -> Cells:
+    return Cells("%s", (column,))
+
+
+def _floats(words: Words, size: int) -> Column:
     if size not in (4, 8):
         raise _TooMuchError
     values: NDArray[Any] = words.view(np.float64) if size == 8 else words.astype(np.uint32).view(np.float32)
+    decimals, plain = decimals_of(values)
+    if plain.all():
+        return decimals
+    odd = values[~plain]
     # A float32 has the shortest digits that give it back, written as a float64.
-    texts = list(map(repr, values.tolist() if size == 8 else map(float, map(str, values))))
-    return texts if np.isfinite(values).all() else [_NOT_FINITE.get(text, text) for text in texts]
+    texts = list(map(repr, odd.tolist() if size == 8 else map(float, map(str, odd))))
+    return Patched(_column(decimals), ~plain, [_NOT_FINITE.get(text, text) for text in texts])
 
 
 def _hex(data: bytes, length: int) -> str:

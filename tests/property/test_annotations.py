@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funcrec.report.export.annotations import bodies, cell_bodies
+from funcrec.report.export import wire
+from funcrec.report.export.annotations import bodies
+from funcrec.report.export.cellannotations import cell_messages
 from funcrec.report.valuecells import Cells, compact, fixed, listed
+from funcrec.report.valuecolumns import Numbers, Texts
 
 texts = st.text(max_size=6) | st.sampled_from(["%", "%s", "00000001", '"', "$ptr"])
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -24,11 +28,12 @@ def shaped(draw: st.DrawFn, depth: int = 2) -> tuple[Cells, list[Any]]:
         value = draw(values)
         return fixed(value), [value] * 3
     if kind == "integers":
-        column = draw(st.lists(st.integers(-(1 << 63), (1 << 64) - 1), min_size=3, max_size=3))
-        return Cells("%s", (column,)), column
+        kind, low, high = draw(st.sampled_from([(np.int64, -(1 << 63), (1 << 63) - 1), (np.uint64, 0, (1 << 64) - 1)]))
+        column = draw(st.lists(st.integers(low, high), min_size=3, max_size=3))
+        return Cells("%s", (Numbers(np.array(column, kind)),)), column
     if kind == "column":
         column = draw(st.lists(values, min_size=3, max_size=3))
-        return Cells("%s", ([compact(value) for value in column],)), column
+        return Cells("%s", (Texts([compact(value) for value in column]),)), column
     names = draw(st.lists(texts, max_size=3, unique=True))
     parts = [draw(shaped(depth - 1)) for _ in names]
     inner = [part[0] for part in parts]
@@ -42,5 +47,6 @@ def shaped(draw: st.DrawFn, depth: int = 2) -> tuple[Cells, list[Any]]:
 def test_cells_are_annotated_as_their_values(made: tuple[Cells, list[Any]]) -> None:
     cells, expected = made
     assert cells.texts(3) == [compact(value) for value in expected]
-    assert cell_bodies(cells, 3) == bodies(expected)
+    alone = [wire.field(4, b"\x08\x01" + body) if body else b"" for body in bodies(expected)]
+    assert cell_messages(4, b"\x08\x01", cells, 3) == alone
     assert bodies(expected) == [bodies([value])[0] for value in expected]

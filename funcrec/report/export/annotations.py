@@ -1,23 +1,19 @@
 """Values as bodies of Perfetto's DebugAnnotation (protos/perfetto/trace/track_event/debug_annotation.proto).
 
 Many values at once: those of one shape share the work for their names, and texts and numbers that repeat are encoded
-once.
+once. `funcrec.report.export.cellannotations` takes columns instead.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 from funcrec.report.export import wire
 from funcrec.report.text import printable
-from funcrec.report.valuecells import Cells
 
 _MOST = 1 << 16  # of what is kept because it repeats
-_MOST_LEAVES = 1 << 13  # of each key
-_BOOL, _UINT, _INT, _DOUBLE, _TEXT, _NAME, _ENTRY, _ELEMENT = 2, 3, 4, 5, 6, 10, 11, 12
+BOOL, UINT, INT, DOUBLE, TEXT, NAME, ENTRY, ELEMENT = 2, 3, 4, 5, 6, 10, 11, 12  # numbers of fields
 
 
 class _Encoded(dict[Any, bytes]):
@@ -34,8 +30,8 @@ class _Encoded(dict[Any, bytes]):
         return encoded
 
 
-_integers = _Encoded(lambda value: wire.field(_UINT if value >= 1 << 63 else _INT, value))
-_texts = _Encoded(lambda value: wire.field(_TEXT, printable(value)))
+_integers = _Encoded(lambda value: wire.field(UINT if value >= 1 << 63 else INT, value))
+_texts = _Encoded(lambda value: wire.field(TEXT, printable(value)))
 
 
 @lru_cache(maxsize=_MOST)
@@ -46,7 +42,7 @@ def heads(number: int, name: bytes) -> _Encoded:
 
 @lru_cache(maxsize=_MOST)
 def _named(key: str) -> _Encoded:
-    return heads(_ENTRY, wire.field(_NAME, printable(key)))
+    return heads(ENTRY, wire.field(NAME, printable(key)))
 
 
 def bodies(values: Sequence[Any]) -> list[bytes]:
@@ -80,7 +76,7 @@ def _objects(values: Sequence[dict[str, Any]]) -> list[bytes]:
 
 def _lists(values: Sequence[list[Any]]) -> list[bytes]:
     inner = bodies([item for value in values for item in value])
-    head = heads(_ELEMENT, b"")
+    head = heads(ELEMENT, b"")
     pieces = [head[len(body)] + body for body in inner]
     ends = list(accumulate(map(len, values)))
     return [b"".join(pieces[end - len(value) : end]) for value, end in zip(values, ends, strict=True)]
@@ -88,83 +84,10 @@ def _lists(values: Sequence[list[Any]]) -> list[bytes]:
 
 _ENCODERS: dict[type, Callable[[Sequence[Any]], list[bytes]]] = {
     str: lambda values: [_texts[value] for value in values],
-    bool: lambda values: [wire.field(_BOOL, value) for value in values],
+    bool: lambda values: [wire.field(BOOL, value) for value in values],
     int: lambda values: [_integers[value] for value in values],
-    float: lambda values: [wire.double(_DOUBLE, value) for value in values],
+    float: lambda values: [wire.double(DOUBLE, value) for value in values],
     dict: _objects,
     list: _lists,
     type(None): lambda values: [_texts["nil"]] * len(values),
 }
-
-
-# Columns of values: the template is taken apart once, and each hole is filled for all values together.
-
-
-@dataclass(frozen=True, slots=True)
-class _Hole:
-    """Where a column stands in a template."""
-
-    column: int
-
-
-def cell_bodies(cells: Cells, count: int) -> list[bytes]:
-    """What `bodies` makes of the values that cells stand for."""
-    return _filled(_taken_apart(cells.template, len(cells.columns)), cells.columns, count)
-
-
-@lru_cache(maxsize=1 << 10)
-def _taken_apart(template: str, holes: int) -> Any:
-    """The JSON of a template with `_Hole` objects in it; a part without any stays as it is."""
-    # No text of the template is one of these: they are longer than the template.
-    marks = [f"{number:0{len(template) + 1}}" for number in range(holes)]
-    numbers = {mark: number for number, mark in enumerate(marks)}
-
-    def holes_in(value: Any) -> Any:
-        if isinstance(value, str):
-            return _Hole(numbers[value]) if value in numbers else value
-        if isinstance(value, dict):
-            return {key: holes_in(item) for key, item in value.items()}
-        return [holes_in(item) for item in value] if isinstance(value, list) else value
-
-    return holes_in(json.loads(template % tuple(f'"{mark}"' for mark in marks)))
-
-
-def _filled(part: Any, columns: Sequence[Sequence[Any]], count: int) -> list[bytes]:
-    if isinstance(part, _Hole):
-        return [_fragments[value] for value in columns[part.column]]
-    if not isinstance(part, dict | list):
-        return bodies([part]) * count
-    parts: list[Sequence[bytes]] = []
-    for key, inner in part.items() if isinstance(part, dict) else ((None, each) for each in part):
-        if isinstance(inner, _Hole):
-            filled = _leaves(key)
-            parts.append([filled[value] for value in columns[inner.column]])
-        else:
-            found = _filled(inner, columns, count)
-            parts += [list(map(_head(key).__getitem__, map(len, found))), found]
-    return list(map(b"".join, zip(*parts, strict=True))) if parts else [b""] * count
-
-
-def _head(key: str | None) -> _Encoded:
-    """What stands before an entry of an object, or (None) an element of a list."""
-    return heads(_ELEMENT, b"") if key is None else _named(key)
-
-
-def _fragment(value: int | str) -> bytes:
-    """An integer, or another value by its JSON text."""
-    return _integers[value] if isinstance(value, int) else bodies([json.loads(value)])[0]
-
-
-_fragments = _Encoded(_fragment)
-
-
-@lru_cache(maxsize=1 << 10)
-def _leaves(key: str | None) -> _Encoded:
-    """Whole entries of this key, or elements of lists, by their values."""
-    head = _head(key)
-
-    def entry(value: int | str) -> bytes:
-        body = _fragment(value)
-        return head[len(body)] + body
-
-    return _Encoded(entry, _MOST_LEAVES)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from funcrec.errors import HostError
 from funcrec.report.calls import State
 from funcrec.report.columns import Kind
-from funcrec.report.export.source import NOTHING, Source
+from funcrec.report.export.source import Source
 from funcrec.report.labels import function_names
 from funcrec.report.nesting import nearest_shown
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from funcrec.report.filters import Selection
     from funcrec.report.singlekind import Single
+    from funcrec.report.valuecells import Cells
 
 ROWS = 1 << 17  # of a batch
 
@@ -152,10 +153,22 @@ class CallBatches:
 
     def _values(self, rows: NDArray[np.int64]) -> "list[pa.Array]":
         text = self._arrow.string()
-        if self._source.values is None:
+        if self._source.cells is None:
             return [self._arrow.nulls(len(rows), text), self._arrow.nulls(len(rows), text)]
-        sides = self._source.values(rows)
-        return [self._arrow.array([each if each != NOTHING else None for each in side], text) for side in sides]
+        return [_texts(cells, len(rows)) for cells in self._source.values(rows, nothing="")]
+
+
+def _texts(cells: "Cells", count: int) -> "pa.Array":
+    """Texts of cells; null where they are empty."""
+    arrow = load_arrow()
+    lines = b"".join(cells.written(count, b"\n"))
+    if len(lines) >= 1 << 31:  # Arrow says what is wrong
+        return arrow.array([text or None for text in cells.texts(count)], arrow.string())
+    ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) - np.arange(count)
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    known = np.packbits(np.diff(offsets) > 0, bitorder="little")
+    buffers = [arrow.py_buffer(each) for each in (known.tobytes(), offsets.tobytes(), lines.translate(None, b"\n"))]
+    return arrow.Array.from_buffers(arrow.string(), count, buffers)
 
 
 def _indexed(texts: list[str]) -> "tuple[pa.Array, NDArray[np.int32]]":

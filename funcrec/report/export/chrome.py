@@ -4,8 +4,6 @@ Times are microseconds with three decimals, since the start of the trace. Gorout
 ids must be numbers from 1 to 2**32 - 1: each track gets a small number when the goroutine's own id does not fit.
 """
 
-import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +12,22 @@ import numpy as np
 from funcrec.report.calls import State
 from funcrec.report.export.creation import Creations
 from funcrec.report.export.source import NOTHING, Source
-from funcrec.report.export.text import printable_tree, to_json
+from funcrec.report.export.text import to_json
 from funcrec.report.export.timeline import Index, Timeline
+from funcrec.report.export.viewercells import for_viewers
+from funcrec.report.sheet import Lexicon
 from funcrec.report.text import printable
+from funcrec.report.valuecells import Cells, united
+from funcrec.report.valuecolumns import Column, Named, Thousandths
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
 
 _CHUNK = 1 << 14
-_LARGEST = (1 << 53) - 1  # integers beyond it lose digits in JavaScript
-# Numbers that may be too large, and characters beyond ASCII that may have to be escaped for people too.
-_DELICATE = re.compile(r"[0-9]{16}|\\[bfnrtu]|[^ -~]")
-_ALIKE = str.maketrans("123456789", "0" * 9)
 _PHASE = {State.OPEN: "B", State.ENTRY: "i"}
+_PHASES = Lexicon(f'{{"ph":"{_PHASE.get(state, "X")}",' for state in State)
+# Nothing, or what stands around members.
+_OPENING, _COMMA, _CLOSING = Lexicon(("", ',"args":{')), Lexicon(("", ",")), Lexicon(("", "}"))
 
 
 def encode(timelines: Iterable[Timeline]) -> Iterator[bytes]:
@@ -38,13 +39,13 @@ def encode(timelines: Iterable[Timeline]) -> Iterator[bytes]:
         if arrows is None:
             arrows = Creations(source.trace)
             yield _opening(source).encode()
-            names = [f'"name":{to_json(name)},"cat":"go","ts":' for name in source.function_names]
+            lines = _Lines(source)
         yield _metadata(timeline, threads).encode()
         arrows.add(timeline)
-        of_track = [threads[track.number] for track in timeline.tracks]
+        of_track = Lexicon(threads[track.number] for track in timeline.tracks)
         order = timeline.in_start_order()
         for low in range(0, len(order), _CHUNK):
-            yield _events(timeline, order[low : low + _CHUNK], names, of_track).encode("utf-8", "replace")
+            yield from lines.of(timeline, order[low : low + _CHUNK], of_track)
     if arrows is not None:
         yield (_flows(arrows, threads) + _losses(source.trace)).encode()
     # A last event without a comma, so that all others can be written alike.
@@ -91,72 +92,60 @@ def _metadata(timeline: Timeline, threads: dict[int, str]) -> str:
     return "".join(to_json(record) + ",\n" for record in records)
 
 
-def _microseconds(ns: np.ndarray) -> list[str]:
-    return [f"{whole}.{rest:03d}" for whole, rest in zip((ns // 1000).tolist(), (ns % 1000).tolist(), strict=True)]
+class _Lines:
+    """Makes events of calls; what they have in common is text once.
 
+    Args:
+        source: any part of the trace.
+    """
 
-def _events(timeline: Timeline, part: Index, names: list[str], threads: list[str]) -> str:
-    """Calls as complete events; an open call only begins, an entry-only one is an instant."""
-    state = timeline.state[part]
-    phase = [f'{{"ph":"{_PHASE.get(s, "X")}",' for s in State]
-    timed = ((state != State.OPEN) & (state != State.ENTRY)).tolist()
-    lengths = _microseconds(timeline.end_ns[part] - timeline.start_ns[part])
-    duration = [f',"dur":{length}' if known else "" for length, known in zip(lengths, timed, strict=True)]
-    lines = [
-        f"{phase[s]}{names[f]}{start}{length}{threads[t]}{arguments}}},\n"
-        for s, f, start, length, t, arguments in zip(
-            state.tolist(),
-            timeline.function[part].tolist(),
-            _microseconds(timeline.start_ns[part]),
-            duration,
-            timeline.track[part].tolist(),
-            _arguments(timeline, part),
-            strict=True,
+    def __init__(self, source: Source) -> None:
+        names = (f'"name":{to_json(name)},"cat":"go","ts":' for name in source.function_names)
+        self._names = Lexicon(names)
+        places = map(source.where, range(len(source.trace.call_sites) + 1))
+        self._places = Lexicon(f'"called_from":{to_json(printable(place))}' if place else "" for place in places)
+        self._has_place = np.array([bool(text) for text in self._places.texts], np.bool_)
+        # With a comma behind another member, and without; calls that returned say nothing.
+        labels = ["" if state == State.RETURNED else f'"state":"{state.label}"' for state in State]
+        self._states = Lexicon([*labels, *(label and "," + label for label in labels)])
+
+    def of(self, timeline: Timeline, part: Index, threads: Lexicon) -> Iterator[bytes]:
+        """Calls as complete events; an open call only begins, an entry-only one is an instant."""
+        state, start = timeline.state[part], timeline.start_ns[part]
+        timed = np.flatnonzero((state != State.OPEN) & (state != State.ENTRY))
+        lengths = Cells(',"dur":%s', (Thousandths(timeline.end_ns[part[timed]] - start[timed]),))
+        duration = united([(timed, lengths)], len(part), "")
+        members = self._arguments(timeline, part)
+        columns = (
+            Named(_PHASES, state),
+            Named(self._names, timeline.function[part]),
+            Thousandths(start),
+            *duration.columns,
+            Named(threads, timeline.track[part]),
+            *members.columns,
         )
-    ]
-    return "".join(lines)
+        line = f"%s%s%s{duration.template}%s{members.template}}}"
+        return Cells(line, columns).written(len(part), b",\n")
 
-
-def _arguments(timeline: Timeline, part: Index) -> list[str]:
-    """The `args` member of each event, with a leading comma; "" where there is nothing to say."""
-    source = timeline.source
-    places: dict[int, str] = {}
-    for caller in np.unique(timeline.caller[part]).tolist():
-        where = source.where(caller)
-        places[caller] = f'"called_from":{to_json(printable(where))}' if where else ""
-    members = [[places[caller]] if places[caller] else [] for caller in timeline.caller[part].tolist()]
-    for at in np.flatnonzero(timeline.state[part] != State.RETURNED).tolist():
-        members[at].append(f'"state":"{State(int(timeline.state[part][at])).label}"')
-    if source.values is not None:
-        for key, texts in zip(("args", "results"), source.values(timeline.row[part]), strict=True):
-            for member, text in zip(members, _for_viewers(texts), strict=True):
-                if text != NOTHING:
-                    member.append(f'"{key}":{text}')
-    return [',"args":{' + ",".join(member) + "}" if member else "" for member in members]
-
-
-def _for_viewers(texts: list[str]) -> list[str]:
-    """Values that JavaScript holds exactly and people can read safely; most are as they are."""
-    whole = "".join(texts)
-    # Searching for sixteen digits goes many times faster when they are all alike.
-    if whole.isascii() and whole.isprintable() and "\\" not in whole and "0" * 16 not in whole.translate(_ALIKE):
-        return texts
-    return [to_json(printable_tree(_exact(json.loads(text)))) if _DELICATE.search(text) else text for text in texts]
-
-
-def _exact(value: Any) -> Any:
-    """Integers that JavaScript cannot hold as hexadecimal text."""
-    match value:
-        case bool():
-            return value
-        case int():
-            return value if abs(value) <= _LARGEST else hex(value)
-        case dict():
-            return {key: _exact(item) for key, item in value.items()}
-        case list():
-            return [_exact(item) for item in value]
-        case _:
-            return value
+    def _arguments(self, timeline: Timeline, part: Index) -> Cells:
+        """The `args` member of each event, with a leading comma; nothing where there is nothing to say."""
+        caller, state = timeline.caller[part], timeline.state[part]
+        said = self._has_place[caller]
+        columns: list[Column] = [Named(self._places, caller), Named(self._states, state + len(State) * said)]
+        said = said | (state != State.RETURNED)
+        template = "%s%s"
+        sides = timeline.source.cells(timeline.row[part]) if timeline.source.cells is not None else ([], [])
+        for key, side in zip(("args", "results"), sides, strict=True):
+            parts = [(at, for_viewers(cells)) for at, cells in side if cells.template != NOTHING]
+            has = np.zeros(len(part), np.bool_)
+            for at, _ in parts:
+                has[at] = True
+            member = united([(at, cells.within(f'"{key}":', "")) for at, cells in parts], len(part), "")
+            template += "%s" + member.template
+            columns += [Named(_COMMA, (said & has).view(np.uint8)), *member.columns]
+            said |= has
+        opening, closing = (Named(lexicon, said.view(np.uint8)) for lexicon in (_OPENING, _CLOSING))
+        return Cells(f"%s{template}%s", (opening, *columns, closing))
 
 
 def _flows(arrows: Creations, threads: dict[int, str]) -> str:
@@ -166,7 +155,7 @@ def _flows(arrows: Creations, threads: dict[int, str]) -> str:
         for phase, end in (("s", creation.origin), ("f", creation.target)):
             events.append(
                 f'{{"ph":"{phase}","bp":"e","id":{number},"name":"go","cat":"go"{threads[end.track]},'
-                f'"ts":{_microseconds(np.array([end.start_ns]))[0]}}},\n'
+                f'"ts":{end.start_ns // 1000}.{end.start_ns % 1000:03d}}},\n'
             )
     return "".join(events)
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.export import wire
-from funcrec.report.export.annotations import bodies, cell_bodies, heads
+from funcrec.report.export.annotations import bodies
+from funcrec.report.export.cellannotations import cell_messages
 from funcrec.report.export.creation import Creations
 from funcrec.report.export.source import Source
 from funcrec.report.export.timeline import Timeline
@@ -28,7 +29,7 @@ _MONOTONIC, _BOOTTIME, _REALTIME = 3, 6, 1
 _BEGIN, _END, _INSTANT = 1, 2, 3
 _CLEARED, _NEEDS = 1, 2  # bits of sequence_flags: interned data begins here; interned data is needed
 _EXPLICIT_ORDER, _NO_MERGE = 3, 2
-_CHUNK = 1 << 14
+_CHUNK = 1 << 16
 
 
 def encode(parts: Callable[[], Iterable[Timeline]]) -> Iterator[bytes]:
@@ -192,13 +193,12 @@ def _annotations(names: _AnnotationNames, source: Source, rows: NDArray[np.int64
     sides = source.cells(rows) if source.cells is not None else ([], [])
     for group, parts in zip(("args", "results"), sides, strict=True):
         for at, cells in parts:
-            filled = cell_bodies(cells, len(at))
-            if not any(filled):
+            if cells.template == "{}":
                 continue
-            head = heads(4, names.field(group))
-            for position, body in zip(at.tolist(), filled, strict=True):
-                if body:
-                    annotations[position] += head[len(body)] + body
+            for position, message in zip(
+                at.tolist(), cell_messages(4, names.field(group), cells, len(at)), strict=True
+            ):
+                annotations[position] += message
     return annotations
 
 

@@ -15,7 +15,11 @@ from funcrec.report.calls import State
 from funcrec.report.filters import Selection
 from funcrec.report.labels import caller_names, function_names
 from funcrec.report.request import Format, Names, OutputRequest
+from funcrec.report.sheet import Lexicon
 from funcrec.report.text import Output
+from funcrec.report.valuecells import Cell, Cells, Parts, united
+from funcrec.report.valuecolumns import Column as ValueColumn
+from funcrec.report.valuecolumns import Named, Numbers, Optional
 from funcrec.report.views.table import Column, Row, choose_columns, csv_text, json_text, sort_rows, write_rows
 
 _SITE_KEYS = ("caller", "caller_offset", "file", "line")
@@ -25,6 +29,9 @@ KEYS = (
     *("args", "results"),
 )
 CHUNK = 20_000
+# Places in the numbers of a row.
+_OPTIONAL = (1, 7, 8)  # parent, duration, own time
+_FUNCTION, _STATE, _CALLER = 5, 10, 11
 
 Rows = NDArray[np.int64]
 Values = list[tuple[dict[str, Any], dict[str, Any]]]
@@ -47,7 +54,21 @@ def write_calls(
     """
     if form == Format.CSV:
         output.write(csv_text(KEYS, ()))
-    separator, before, end = (",\n", "[\n", "\n]\n") if form == Format.JSON else ("\n", "", "\n")
+    end = b",\n" if form == Format.JSON else b"\n"
+    texts = _texts(pieces, form, names, top, end)
+    if form != Format.JSON:
+        for text in texts:
+            output.write_bytes(text)
+        return
+    before = b"[\n"
+    for text in texts:
+        output.write_bytes(before + text.removesuffix(end))  # nothing stands behind the last
+        before = end
+    output.write("\n]\n" if before == end else "[]\n")
+
+
+def _texts(pieces: Iterable[Selection], form: Format, names: Names, top: int | None, end: bytes) -> Iterator[bytes]:
+    """Yield text of some calls at a time, with something behind each."""
     writer: CallRows | None = None
     written = 0
     for piece in pieces:
@@ -55,15 +76,10 @@ def write_calls(
         writer = CallRows(selection, names) if writer is None else writer.of(selection)
         for rows in _chunks(selection.rows):
             lines = writer.csv_lines(rows) if form == Format.CSV else writer.json_lines(rows)
-            output.write(before + separator.join(lines))
-            before = separator
+            yield from lines.written(len(rows), end)
         written += len(selection)
         if top is not None and written >= top:
-            break
-    if written:
-        output.write(end)
-    elif form == Format.JSON:
-        output.write("[]\n")
+            return
 
 
 def write_chosen(output: Output, selection: Selection, request: OutputRequest) -> None:
@@ -91,13 +107,14 @@ def call_values(selection: Selection, rows: Rows) -> Values | None:
     return arguments.call_values(selection.trace, selection.calls, rows)
 
 
-def _value_texts(selection: Selection, rows: Rows) -> tuple[list[str], list[str]] | None:
-    """What `call_values` does, as JSON text."""
+def _value_cells(selection: Selection, rows: Rows) -> tuple[Cells, Cells]:
+    """What `call_values` does, as JSON."""
     if not selection.trace.reader.plans:
-        return None
+        return Cells("{}"), Cells("{}")
     from funcrec.report import arguments
 
-    return arguments.value_texts(selection.trace, selection.calls, rows)
+    arguments_, results = arguments.value_cells(selection.trace, selection.calls, rows)
+    return united(arguments_, len(rows), "{}"), united(results, len(rows), "{}")
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:
@@ -127,88 +144,82 @@ class CallRows:
     def tuples(self, rows: Rows) -> Iterator[tuple[Any, ...]]:
         """Yield each row as a tuple in the order of KEYS, with None for null."""
         values = call_values(self.selection, rows) or [({}, {}) for _ in range(len(rows))]
+        columns: list[list[Any]] = [numbers.tolist() for numbers in self._numbers(rows)]
+        for column in _OPTIONAL:
+            columns[column] = [None if number < 0 else number for number in columns[column]]
         for (*head, function, start, duration, own, depth, state, caller), (args, results) in zip(
-            self._columns(rows, None), values, strict=True
+            zip(*columns, strict=True), values, strict=True
         ):
             name, label = self.functions[function], self.states[state]
             yield (*head, name, start, duration, own, depth, label, *self.sites[caller], args, results)
 
-    def json_lines(self, rows: Rows) -> list[str]:
-        """Return a JSON object for each row, without a line end."""
-        functions, sites = self._json
-        states = [f'"{label}"' for label in self.states]
-        values = _value_texts(self.selection, rows)
-        tails = ['"args":{},"results":{}'] * len(rows)
-        if values is not None:
-            tails = [f'"args":{args},"results":{results}' for args, results in zip(*values, strict=True)]
-        return [
-            f'{{"id":{row},"parent":{parent},"pid":{pid},"goid":{goid},"tid":{tid},"func":{functions[function]},'
-            f'"start_ns":{start},"dur_ns":{duration},"self_ns":{own},"depth":{depth},"state":{states[state]},'
-            f"{sites[caller]},{tail}}}"
-            for (row, parent, pid, goid, tid, function, start, duration, own, depth, state, caller), tail in zip(
-                self._columns(rows, "null"), tails, strict=True
-            )
+    def json_lines(self, rows: Rows) -> Cells:
+        """Return a JSON object for each row."""
+        head = ",".join(f'"{key}":%s' for key in KEYS if key not in (*_SITE_KEYS, "args", "results"))
+        inner = [
+            cells.within(f',"{key}":', "")
+            for key, cells in zip(("args", "results"), _value_cells(self.selection, rows), strict=True)
         ]
+        template = "{" + head + ",%s" + "".join(cells.template for cells in inner) + "}"
+        columns = self._columns(rows, "null", *self._json)
+        return Cells(template, (*columns, *(column for cells in inner for column in cells.columns)))
 
-    def csv_lines(self, rows: Rows) -> list[str]:
-        """Return a line of csv for each row, without a line end."""
-        functions, sites = self._csv
-        values = _value_texts(self.selection, rows)
-        tails = ["{},{}"] * len(rows)
-        if values is not None:
-            tails = [f"{args},{results}" for args, results in zip(*map(_quoted, values), strict=True)]
-        return [
-            f"{row},{parent},{pid},{goid},{tid},{functions[function]},{start},{duration},{own},{depth},"
-            f"{self.states[state]},{sites[caller]},{tail}"
-            for (row, parent, pid, goid, tid, function, start, duration, own, depth, state, caller), tail in zip(
-                self._columns(rows, ""), tails, strict=True
-            )
-        ]
+    def csv_lines(self, rows: Rows) -> Cells:
+        """Return a line of csv for each row."""
+        inner = [_csv_cells(cells) for cells in _value_cells(self.selection, rows)]
+        template = ",".join(["%s"] * 12 + [cells.template for cells in inner])
+        columns = self._columns(rows, "", *self._csv)
+        return Cells(template, (*columns, *(column for cells in inner for column in cells.columns)))
 
     @cached_property
-    def _json(self) -> tuple[list[str], list[str]]:
+    def _json(self) -> tuple[Lexicon, Lexicon, Lexicon]:
         sites = [json_text(dict(zip(_SITE_KEYS, site, strict=True)))[1:-1] for site in self.sites]
-        return [json_text(name) for name in self.functions], sites
+        return Lexicon(map(json_text, self.functions)), Lexicon(map(json_text, self.states)), Lexicon(sites)
 
     @cached_property
-    def _csv(self) -> tuple[list[str], list[str]]:
-        return [_csv_line((name,)) for name in self.functions], [_csv_line(site) for site in self.sites]
+    def _csv(self) -> tuple[Lexicon, Lexicon, Lexicon]:
+        functions = [_csv_line((name,)) for name in self.functions]
+        return Lexicon(functions), Lexicon(self.states), Lexicon(map(_csv_line, self.sites))
 
-    def _columns(self, rows: Rows, null: str | None) -> Iterator[tuple[Any, ...]]:
-        """Yield the plain numbers of each row; `null` stands for what is unknown."""
+    def _columns(self, rows: Rows, null: str, functions: Lexicon, states: Lexicon, sites: Lexicon) -> list[ValueColumn]:
+        """What stands before the values of each row; `null` stands for what is unknown."""
+        lexicons = {_FUNCTION: functions, _STATE: states, _CALLER: sites}
+        return [
+            Named(lexicons[at], numbers)
+            if at in lexicons
+            else (Optional(numbers, null) if at in _OPTIONAL else Numbers(numbers))
+            for at, numbers in enumerate(self._numbers(rows))
+        ]
+
+    def _numbers(self, rows: Rows) -> list[NDArray[Any]]:
+        """Of each row all but the values, as numbers: negative where it is unknown, those of names by table."""
         calls = self.selection.calls
         start_ns, end_ns = calls.start_ns[rows], calls.end_ns[rows]
-        columns = (
-            self.selection.numbers(rows).tolist(),
-            _or_null(self.selection.numbers(self.selection.parents[rows]), null),
-            calls.pid[rows].tolist(),
-            calls.goid[rows].tolist(),
-            calls.tid[rows].tolist(),
-            calls.function[rows].tolist(),
-            (start_ns - self.selection.trace.start_ns).tolist(),
-            _or_null(np.where(end_ns >= 0, end_ns - start_ns, -1), null),
-            _or_null(calls.self_ns[rows], null),
-            calls.depth[rows].tolist(),
-            calls.state[rows].tolist(),
-            calls.caller[rows].tolist(),
-        )
-        return zip(*columns, strict=True)
+        return [
+            self.selection.numbers(rows),
+            self.selection.numbers(self.selection.parents[rows]),
+            calls.pid[rows],
+            calls.goid[rows],
+            calls.tid[rows],
+            calls.function[rows],
+            start_ns - self.selection.trace.start_ns,
+            np.where(end_ns >= 0, end_ns - start_ns, -1),
+            calls.self_ns[rows],
+            calls.depth[rows],
+            calls.state[rows],
+            calls.caller[rows],
+        ]
 
 
-def _quoted(texts: list[str]) -> list[str]:
+def _csv_cells(cells: Cells) -> Cells:
     """JSON objects as csv cells: all but the empty one have quotation marks."""
-    return [text if text == "{}" else '"' + text.replace('"', '""') + '"' for text in texts]
+    if len(cells.columns) == 1 and isinstance(cells.columns[0], Parts) and cells.template == "%s":
+        return Cells("%s", (Parts(tuple((at, _csv_cells(part)) for at, part in cells.columns[0].parts)),))
+    return cells if cells.template == "{}" else Cells("%s", (Cell(cells),))
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
     return csv_text((), (cells,)).removesuffix("\n")
-
-
-def _or_null(numbers: NDArray[np.int64], null: str | None) -> list[Any]:
-    listed: list[Any] = numbers.tolist()
-    for at in np.flatnonzero(numbers < 0).tolist():
-        listed[at] = null
-    return listed
 
 
 def _sites(selection: Selection, names: Names) -> list[tuple[str | None, int | None, str | None, int | None]]:

@@ -21,10 +21,9 @@ from funcrec.report.windows import Known, Window
 if TYPE_CHECKING:
     from funcrec.report.filters import Selection
     from funcrec.report.trace import Trace
+    from funcrec.report.valuecells import Cells
     from funcrec.report.valuestore import Sides
 
-# Arguments of some calls, and their results: a JSON object each, in the forms of the machine contract, on one line.
-Values = tuple[list[str], list[str]]
 NOTHING = "{}"
 
 
@@ -36,16 +35,14 @@ class Source:
         trace: names, places, processes, goroutines and losses.
         calls: all n calls of the trace.
         mask: bool[n], the calls to export.
-        values: rows of `calls` -> their values as text; None when the trace holds none.
         names: how functions are called.
-        cells: as `values`, with what values have in common said once.
+        cells: rows of `calls` -> their values; None when the trace holds none.
         window: which part of the trace `calls` are; None when they are all.
     """
 
     trace: "Trace"
     calls: Calls
     mask: NDArray[np.bool_]
-    values: Callable[[NDArray[np.int64]], Values] | None = None
     names: Names = Names.FULL
     cells: "Callable[[NDArray[np.int64]], Sides] | None" = None
     window: Window | None = None
@@ -53,13 +50,22 @@ class Source:
     @classmethod
     def of(cls, selection: "Selection", names: Names = Names.FULL) -> "Source":
         """The calls that a selection shows."""
-        from funcrec.report.arguments import has_values, value_cells, value_texts
+        from funcrec.report.arguments import has_values, value_cells
 
         trace, calls = selection.trace, selection.calls
         if not has_values(trace):
-            return cls(trace, calls, selection.mask, None, names, None, selection.window)
-        values, cells = partial(value_texts, trace, calls), partial(value_cells, trace, calls)
-        return cls(trace, calls, selection.mask, values, names, cells, selection.window)
+            return cls(trace, calls, selection.mask, names, None, selection.window)
+        return cls(trace, calls, selection.mask, names, partial(value_cells, trace, calls), selection.window)
+
+    def values(self, rows: NDArray[np.int64], nothing: str = NOTHING) -> "tuple[Cells, Cells]":
+        """Arguments of some calls and their results as JSON objects, or other text where there are none."""
+        from funcrec.report.valuecells import united
+
+        arguments, results = (
+            united([(at, cells) for at, cells in side if cells.template != NOTHING], len(rows), nothing)
+            for side in (self.cells(rows) if self.cells is not None else ([], []))
+        )
+        return arguments, results
 
     @property
     def rows(self) -> NDArray[np.int64]:

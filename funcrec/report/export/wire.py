@@ -4,8 +4,10 @@ Wire format: varints of 7 bits, lowest first; a field is the varint `number << 3
 0 varint, 1 eight bytes, 2 length and bytes (protobuf.dev, "Encoding").
 """
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +76,11 @@ class Column:
         """All rows, end to end."""
         return self.data[self.used]
 
+    def rows(self) -> list[builtins.bytes]:
+        """Each row."""
+        whole, ends = self.bytes().tobytes(), np.cumsum(self.lengths())
+        return [whole[low:high] for low, high in pairwise([0, *ends.tolist()])]
+
 
 def join(*columns: Column) -> Column:
     """Row by row, the parts in their order."""
@@ -119,12 +126,4 @@ def with_tails(column: Column, tails: Sequence[bytes]) -> bytes:
     """The rows end to end, each followed by its tail."""
     if not any(tails):
         return column.bytes().tobytes()
-    heads = column.lengths()
-    lengths = np.empty(2 * len(tails), np.int64)
-    lengths[0::2] = heads
-    lengths[1::2] = np.fromiter(map(len, tails), np.int64, len(tails))
-    is_head = np.repeat(np.tile(np.array([True, False]), len(tails)), lengths)
-    out = np.empty(int(lengths.sum()), np.uint8)
-    out[is_head] = column.bytes()
-    out[~is_head] = np.frombuffer(b"".join(tails), np.uint8)
-    return out.tobytes()
+    return b"".join(chain.from_iterable(zip(column.rows(), tails, strict=True)))

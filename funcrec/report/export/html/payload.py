@@ -17,8 +17,10 @@ from funcrec.report.export.text import printable_tree
 from funcrec.report.export.timeline import Index, Timeline, build
 from funcrec.report.summary import Groups
 from funcrec.report.text import printable
+from funcrec.report.valuecells import listed
 
 _CHUNK = 1 << 16
+_NO_VALUES = f"[{NOTHING},{NOTHING}]".encode()
 _MAX_VALUED_CALLS = 200_000
 _MAX_ARROWS = 50_000
 _MAX_LOSSES = 10_000
@@ -37,10 +39,10 @@ def payload(source: Source, name: str, max_calls: int, buckets: Groups | None = 
     """Everything the page shows of one trace; `buckets` are the groups (function, bucket) of `--by`."""
     timeline = build(source)
     kept = _longest(timeline, max_calls)
-    valued = kept if source.values is not None else kept[:0]
+    valued = kept if source.cells is not None else kept[:0]
     if len(valued) > _MAX_VALUED_CALLS:
         valued = kept[_longest_of(timeline, kept, _MAX_VALUED_CALLS)]
-    cut = _cut(timeline, kept, valued, source.values is not None)
+    cut = _cut(timeline, kept, valued, source.cells is not None)
     columns, directory = _columns(timeline, kept, valued)
     facts = _facts(timeline, name) | {
         "kept": len(kept),
@@ -223,11 +225,10 @@ def _values(timeline: Timeline, valued: Index) -> tuple[bytes, Index]:
     texts = [b""] * len(valued)
     # In the order of the trace, where values lie side by side.
     order = np.argsort(timeline.row[valued])
-    if timeline.source.values is not None:
-        for low in range(0, len(order), _CHUNK):
-            part = order[low : low + _CHUNK]
-            sides = timeline.source.values(timeline.row[valued[part]])
-            for at, arguments, results in zip(part.tolist(), *sides, strict=True):
-                if arguments != NOTHING or results != NOTHING:
-                    texts[at] = f"[{arguments},{results}]".encode()
+    for low in range(0, len(order), _CHUNK):
+        part = order[low : low + _CHUNK]
+        pairs = listed(timeline.source.values(timeline.row[valued[part]]))
+        lines = b"".join(pairs.written(len(part), b"\n")).split(b"\n")[:-1]
+        for at, line in zip(part.tolist(), lines, strict=True):
+            texts[at] = line if line != _NO_VALUES else b""
     return _deflate(b"".join(texts)), np.array([len(text) for text in texts], np.int64)

@@ -8,6 +8,7 @@ import numpy as np
 from funcrec.report.calls import Calls, State
 from funcrec.report.export.source import Source
 from funcrec.report.valuecells import Cells, compact
+from funcrec.report.valuecolumns import Texts
 from funcrec.report.valuestore import Sides
 from funcrec.trace.records import (
     CallSite,
@@ -149,7 +150,7 @@ def with_values(source: Source) -> Source:
 
     def cells(rows: np.ndarray) -> Sides:
         everywhere = np.arange(len(rows))
-        arguments, results = ([(everywhere, Cells("%s", (side,)))] for side in values(rows))
+        arguments, results = ([(everywhere, Cells("%s", (Texts(side),)))] for side in values(rows))
         return arguments, results
 
-    return replace(source, values=values, cells=cells)
+    return replace(source, cells=cells)
