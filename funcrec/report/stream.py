@@ -45,9 +45,8 @@ class Stream:
     ) -> None:
         self.trace, self.request = trace, request
         self.calls = self.shown = 0
-        everything = needs_everything(request)
-        self._size, self._at_once = size, at_once or everything
-        self._part = None if everything else part_of(trace, request, size, at_once=at_once, own=own)
+        self._size, self._at_once = size, at_once or needs_everything(request)
+        self._part = part_of(trace, request, size, at_once=at_once, own=own)
         first = next(self._made())
         self._only = first if self.foresight is None else None
 
@@ -82,13 +81,23 @@ class Stream:
             yield Selection(self.trace, window.calls, mask, self.request, window)
 
 
+def chosen(trace: "Trace", request: FilterRequest) -> Selection:
+    """Return the calls that pass, of a part of the trace or of all of it.
+
+    Raises:
+        UsageError: a filter does not parse or names nothing in the trace.
+        TraceError: the trace cannot be read.
+    """
+    return part_of(trace, request, at_once=True) or select(trace, request)
+
+
 def part_of(
     trace: "Trace", request: FilterRequest, size: int = SIZE, *, at_once: bool = False, own: bool = True
 ) -> Selection | None:
     """Return what passes when that takes a part of the trace only; else None.
 
     Args:
-        trace, request: as for `Stream`; the filters need no other calls than those that pass and their callers.
+        trace, request: as for `Stream`.
         size: a trace of fewer events is read as a whole.
         at_once: the other way would keep all of the trace.
         own: `self_ns` is needed.
@@ -98,7 +107,7 @@ def part_of(
         TraceError: the trace cannot be read.
     """
     events = sum(block.n for block in trace.reader.blocks)
-    if events <= size or (request.time_range is None and not request.goroutines):
+    if events <= size or (request.time_range is None and not request.goroutines) or needs_everything(request):
         return None
     first_ns, last_ns = (None, None) if request.time_range is None else bounds_of(trace, request.time_range)
     timed = first_ns is not None or last_ns is not None

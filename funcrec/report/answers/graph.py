@@ -9,8 +9,8 @@ from funcrec.errors import UsageError
 from funcrec.lang.pattern import compile_glob
 from funcrec.report.cluster import TraceFile
 from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import select
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.stream import chosen
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
 
@@ -53,7 +53,7 @@ def graph_task(file: TraceFile, request: GraphRequest) -> Graph:
 
 def _graph(file: TraceFile, request: GraphRequest) -> Graph:
     trace = Trace(file.path)
-    selection = select(trace, request.filters)
+    selection = chosen(trace, request.filters)
     frames = frames_of(selection, request.names)
     facts = [facts_of(selection, file.name)]
     if request.function is None:

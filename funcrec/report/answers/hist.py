@@ -13,9 +13,10 @@ from funcrec.report.columns import Kind
 from funcrec.report.conditions import evaluate
 from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of, distribute, merge, percentile
 from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import Selection, select
+from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode, group, key_order
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.stream import chosen
 from funcrec.report.summary import Groups
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
@@ -75,7 +76,7 @@ def slice_length(spans: Sequence[int], slices: int = 60) -> int:
 
 def hist_task(file: TraceFile, request: HistRequest) -> Hist:
     """Count in one trace."""
-    selection = select(Trace(file.path), request.filters)
+    selection = chosen(Trace(file.path), request.filters)
     groups = group(selection, request.by, file=file.name, names=request.names)
     if request.slice_ns:
         groups = _sliced(selection, groups, request.slice_ns)

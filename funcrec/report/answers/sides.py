@@ -14,9 +14,9 @@ from funcrec.errors import UsageError
 from funcrec.report.answers.diff import DiffRequest, DiffSide
 from funcrec.report.cluster import TraceFile, run_tasks
 from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import select
 from funcrec.report.grouping import column_name, group
 from funcrec.report.quantiles import Sample, sample
+from funcrec.report.stream import chosen
 from funcrec.report.summary import Groups, Key
 from funcrec.report.trace import Trace
 
@@ -58,7 +58,7 @@ def read_sides(
 
 
 def _part_task(file: TraceFile, request: DiffRequest) -> _Part:
-    selection = select(Trace(file.path), request.filters)
+    selection = chosen(Trace(file.path), request.filters)
     calls = selection.calls
     groups = group(selection, ("func", *request.by), file=file.name, names=request.names)
     start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
