@@ -43,23 +43,18 @@ def cell_messages(number: int, head: bytes, cells: Cells, count: int) -> list[by
     part = _taken_apart(cells.template, len(cells.columns))
     if part == {}:
         return [b""] * count
-    messages = []
+    messages: list[bytes] = []
     try:
-        row = _Row(cells)
+        row = _Row(cells, (number, head))
         for low in range(0, count, _STEP):
-            messages += _rows(*row.filled(slice(low, min(low + _STEP, count))))
+            data, used, lengths = row.filled(slice(low, min(low + _STEP, count)))
+            whole, ends = data[used].tobytes(), np.cumsum(lengths).tolist()
+            messages += [whole[start:end] for start, end in pairwise([0, *ends])]
     except _TooWideError:
         texts = b"".join(cells.written(count, b"\n")).split(b"\n")[:-1]
-        messages = bodies([json.loads(text) for text in texts])
-    tags: dict[int, bytes] = {0: b""}  # what stands before a body, by its length
-    for size in set(map(len, messages)) - {0}:
-        tags[size] = wire.varint(number << 3 | 2) + wire.varint(len(head) + size) + head
-    return [tags[len(body)] + body for body in messages]
-
-
-def _rows(data: Bytes, used: Flags, lengths: Lengths) -> list[bytes]:
-    whole, ends = data[used].tobytes(), np.cumsum(lengths).tolist()
-    return [whole[low:high] for low, high in pairwise([0, *ends])]
+        messages = [wire.field(number, head + body) for body in bodies([json.loads(text) for text in texts])]
+    nothing = wire.field(number, head)
+    return [b"" if each == nothing else each for each in messages] if nothing in messages else messages
 
 
 @lru_cache(maxsize=1 << 10)
@@ -88,14 +83,17 @@ class _Step(NamedTuple):
 
 
 class _Row:
-    """Bodies of the values of cells: each the same row with other fillings."""
+    """Bodies of the values of cells, or messages (number, what stands before the body) around them.
 
-    def __init__(self, cells: Cells) -> None:
+    Each is the same row with other fillings.
+    """
+
+    def __init__(self, cells: Cells, around: tuple[int, bytes] | None = None) -> None:
         self._fillers = [_filler(column) for column in cells.columns]
         self._common, self._used = bytearray(), bytearray()
         self._steps: list[_Step] = []
         part = _taken_apart(cells.template, len(cells.columns))
-        self._fixed, self._variable = self._body(part)
+        self._fixed, self._variable = self._body(part) if around is None else self._message(*around, part)
         self.width = len(self._common)
         if self.width > 4 * _WIDEST:
             raise _TooWideError

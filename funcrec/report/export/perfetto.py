@@ -5,6 +5,7 @@ interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,10 +196,12 @@ def _annotations(names: _AnnotationNames, source: Source, rows: NDArray[np.int64
         for at, cells in parts:
             if cells.template == "{}":
                 continue
-            for position, message in zip(
-                at.tolist(), cell_messages(4, names.field(group), cells, len(at)), strict=True
-            ):
-                annotations[position] += message
+            messages = cell_messages(4, names.field(group), cells, len(at))
+            if len(at) < len(annotations):
+                for position, message in zip(at.tolist(), messages, strict=True):
+                    annotations[position] += message
+            else:
+                annotations = list(map(add, annotations, messages))
     return annotations
 
 
@@ -236,6 +239,7 @@ def _events(
     kind = np.where(begin, np.where(state == State.ENTRY, _INSTANT, _BEGIN), _END)
     time = np.where(begin, timeline.start_ns[call], timeline.end_ns[call]) + timeline.source.trace.start_ns
     caller = timeline.caller[call]
+    lengths = np.fromiter(map(len, tails), np.int64, len(tails))
     event = wire.join(
         wire.varint_fields(9, kind),
         wire.varint_fields(10, timeline.function[call] + np.uint32(1), begin),
@@ -245,13 +249,9 @@ def _events(
     packet = wire.join(
         wire.varint_fields(8, time),
         wire.constant(wire.field(10, _SEQUENCE) + wire.field(13, _NEEDS), len(call)),
-        wire.messages(11, event, _lengths(tails)),
+        wire.messages(11, event, lengths),
     )
-    return names.announce() + wire.with_tails(wire.messages(1, packet, _lengths(tails)), tails)
-
-
-def _lengths(tails: Iterable[bytes]) -> NDArray[np.int64]:
-    return np.fromiter(map(len, tails), np.int64)
+    return names.announce() + wire.with_tails(wire.messages(1, packet, lengths), tails)
 
 
 def _losses(trace: "Trace") -> bytes:
