@@ -37,22 +37,62 @@ BPF_RINGBUF_OUTPUT(facts, FACT_PAGES);
 BPF_F_TABLE("hash", u32, u32, pids, 16384, 0);
 #endif
 
-static __always_inline int is_stranger(u32 pid)
+/* Where a hash is asked at every hit, a word that needs no call answers most of the time: each return from a function of
+ * the kernel is a mispredicted one where return thunks guard it (SRSO, retbleed), and a hash takes four of them. */
+
+static __always_inline int is_stranger(struct control *now, u32 pid)
 {
 #if PID_FILTER
-	return (pids.lookup(&pid) != 0) != (PID_FILTER == 1);
+	u64 only = now->only_pid;
+	int listed = only == MANY_PIDS ? pids.lookup(&pid) != 0 : only == pid;
+
+	return listed != (PID_FILTER == 1);
 #else
 	return 0;
 #endif
+}
+
+#define SEEN_SLOTS 4096
+#define SEEN_GOID_BITS 42
+
+/* Some of the goroutines in the table above: goid << 22 | pid, which is below 2^22 (PID_MAX_LIMIT, include/linux/threads.h).
+ * One word, so that nobody reads the goid of one and the pid of another. */
+BPF_F_TABLE("array", u32, u64, seen, SEEN_SLOTS, 0);
+
+static __always_inline u64 *seen_slot(struct goroutine_key *key)
+{
+	u32 index = (key->goid ^ key->pid << 5) & (SEEN_SLOTS - 1);
+
+	return seen.lookup(&index);
+}
+
+/* 0: of no goroutine that can be in the array. */
+static __always_inline u64 seen_word(struct goroutine_key *key)
+{
+	return key->goid >> SEEN_GOID_BITS ? 0 : key->goid << (64 - SEEN_GOID_BITS) | key->pid;
+}
+
+static __always_inline void forget_goroutine(struct goroutine_key *key)
+{
+	u64 *slot = seen_slot(key);
+
+	goroutines.delete(key);
+	if (slot && *slot == seen_word(key))
+		*slot = 0;
 }
 
 /* A goroutine that was never seen announces itself; until the announcement found room it counts as not seen. */
 static __always_inline void announce(struct pt_regs *ctx, struct goroutine_key *key, u64 g, u64 now, u32 site)
 {
 	struct goroutine_fact fact = {};
+	u64 *slot = seen_slot(key), word = seen_word(key);
 
-	if (goroutines.lookup(key))
+	if (!slot || (word && *slot == word))
 		return;
+	if (goroutines.lookup(key)) {
+		*slot = word;
+		return;
+	}
 	if (goroutines.update(key, &now)) {
 		struct ring_state *first = ring_state_of(0);
 		if (first)
@@ -82,7 +122,7 @@ static __always_inline void forget_image(struct goroutine_key *of)
 
 	for (u32 goid = 1; goid <= 32; goid++) {
 		key.goid = goid;
-		goroutines.delete(&key);
+		forget_goroutine(&key);
 #if GATED
 		gates.delete(&key);
 #endif
@@ -137,7 +177,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie, struct cont
 		return 0;
 	event.pid = pid_tid >> 32;
 	event.tid = pid_tid;
-	if (is_stranger(event.pid))
+	if (is_stranger(now, event.pid))
 		return 0;
 	state = ring_state_of(ring);
 	if (!state)
@@ -178,7 +218,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie, struct cont
 		if (role == ROLE_FAULT && found.stack)
 			return 0;
 		if (role == ROLE_GOEXIT)
-			goroutines.delete(&key);
+			forget_goroutine(&key);
 	}
 	event.goid = found.goid;
 	event.depth = (u32)depth & ~7u;
@@ -311,13 +351,17 @@ chained:
 
 #if BY_PLACE
 /* A hit that cannot be told from others is left out, and counted with those outside of goroutines. */
-static __always_inline void leave_out(u32 pid)
+static __always_inline void leave_out(struct control *now, u32 pid)
 {
 	struct ring_state *state = ring_state_of(bpf_get_smp_processor_id() % RINGS);
 
-	if (state && !is_stranger(pid))
+	if (state && !is_stranger(now, pid))
 		__sync_fetch_and_add(&state->no_goroutine, 1);
 }
+#endif
+
+#if !SLEEPABLE
+BPF_PROG_ARRAY(nowhere, 1);
 #endif
 
 int hit(struct pt_regs *ctx)
@@ -333,15 +377,27 @@ int hit(struct pt_regs *ctx)
 #if BY_PLACE
 	if (!cookie) {
 		if (now && !now->closed)
-			leave_out(hit_ids() >> 32);
+			leave_out(now, hit_ids() >> 32);
 		return 0;
 	}
 #endif
-	if (!now || superseded(now, COOKIE_GENERATION(cookie), COOKIE_SITE(cookie), bpf_get_current_pid_tgid()))
+	if (!now || superseded(now, COOKIE_GENERATION(cookie), COOKIE_SITE(cookie)))
 		return 0;
-	if (!edge_matches(ctx, cookie, COOKIE_EDGE(cookie)))
+	if (!edge_matches(ctx, cookie, COOKIE_EDGE(cookie))) {
 		count_vain(COOKIE_SITE(cookie));
-	else if (now->closed || !take_hit(ctx, cookie, now))
+		return 0;
+	}
+	if (now->closed) {
+#if !SLEEPABLE
+		/* Never happens, but a program that might call another one gets no stack of its own (check_max_stack_depth()
+		 * in kernel/bpf/verifier.c, from Linux 6.13 on). What is read from the target into that memory is checked at
+		 * length (__check_object_size() in mm/usercopy.c); for the kernel's own stack a glance is enough. */
+		if (now->closed > 1)
+			nowhere.call(ctx, 0);
+#endif
 		count_idle(COOKIE_SITE(cookie));
+	} else if (!take_hit(ctx, cookie, now)) {
+		count_idle(COOKIE_SITE(cookie));
+	}
 	return 0;
 }

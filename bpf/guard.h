@@ -13,11 +13,14 @@
 #define COOKIE_GENERATION(c) (((u32)((c) >> 38)) & 1)
 
 struct control {
-	u64 closed; /* no hit counts */
-	u64 epoch; /* counts successions; 0: no second link exists */
-	u64 young; /* generation of the newer link */
-	u64 moving; /* exits move from some sites to others */
+	u64 closed;   /* 1: no hit counts */
+	u64 epoch;    /* counts successions; 0: no second link exists */
+	u64 young;    /* generation of the newer link */
+	u64 moving;   /* exits move from some sites to others */
+	u64 only_pid; /* the one on the list of pids, 0: none, MANY_PIDS: more, which are in the table */
 };
+
+#define MANY_PIDS (~0ull)
 
 /* Site -> first time at which its events are no longer wanted; 0: they are. Written ahead of that time. */
 BPF_F_TABLE("array", u32, u64, let_go, SITES, 1024 /* BPF_F_MMAPABLE */);
@@ -74,12 +77,14 @@ static __always_inline void count_vain(u32 site)
  * the same hit of the same thread. Sites that have only one of the two are taken by it, so nothing is missed while the
  * kernel adds and removes sites one by one. The recorder tests the order before it relies on it.
  */
-static __always_inline int superseded(struct control *now, u32 generation, u32 site, u32 tid)
+static __always_inline int superseded(struct control *now, u32 generation, u32 site)
 {
 	u64 mark, *left;
+	u32 tid;
 
 	if (!now->epoch)
 		return 0;
+	tid = bpf_get_current_pid_tgid();
 	mark = now->epoch << 32 | site;
 	if (generation == now->young) {
 		taken.update(&tid, &mark);

@@ -16,7 +16,8 @@ from funcrec.record import shelter
 from funcrec.record.attach import Attacher, Link, of_generation
 from funcrec.record.rings import Rows
 
-CONTROL = np.dtype([("closed", "<u8"), ("epoch", "<u8"), ("young", "<u8"), ("moving", "<u8")])
+_FIELDS = ("closed", "epoch", "young", "moving", "only_pid")
+CONTROL = np.dtype([(name, "<u8") for name in _FIELDS])
 
 
 @dataclass

@@ -47,6 +47,7 @@ from funcrec.target.runtime_layout import RuntimeLayout
 from funcrec.units import format_size
 
 _MOVES_HERE, _NEVER = 1 << 63, (1 << 63) - 1  # see `moves` in bpf/guard.h
+_MANY_PIDS = (1 << 64) - 1
 
 
 class Probes:
@@ -94,6 +95,7 @@ class Probes:
         self._value_sites: frozenset[int] = frozenset()
         self._links: Links | None = None
         self._scrap: Scrap | None = None
+        self._listed: set[int] = set()
         self.hands_over = False
         self._descriptors: dict[str, int] = {}
         self._compiler = Compiler()
@@ -340,6 +342,8 @@ class Probes:
         """
         try:
             maps.update(self._descriptors["pids"], struct.pack("<I", pid), struct.pack("<I", 1))
+            self._listed.add(pid)
+            self._note_only_pid()
         except OSError as error:
             raise HostError(
                 f"the list of processes is full at pid {pid}", remedy="record fewer processes at a time"
@@ -348,6 +352,12 @@ class Probes:
     def unlist_pid(self, pid: int) -> None:
         """Take a process off the list."""
         maps.delete(self._descriptors["pids"], struct.pack("<I", pid))
+        self._listed.discard(pid)
+        self._note_only_pid()
+
+    def _note_only_pid(self) -> None:
+        """After a change of the list: what the program need not look for in it."""
+        self._control["only_pid"] = _MANY_PIDS if len(self._listed) > 1 else next(iter(self._listed), 0)
 
     def forget_threads(self) -> None:
         """Make room: the working memory of threads that have ended."""
