@@ -30,21 +30,28 @@ def command(
 
       funcrec report trace.zst --where 'func =~ "db.*" and dur > 5ms' --format jsonl
     """
+    from funcrec.report.passing import pass_through
     from funcrec.report.stream import Stream
     from funcrec.report.text import Output
     from funcrec.report.trace import Trace
+    from funcrec.report.views.callgraph import write_passing
 
     incomplete = False
     with Output(output) as out:
         for number, file in enumerate(input_files(files, more)):
             trace = Trace(file)
             text = output.format == Format.TEXT
-            stream = Stream(trace, filters, at_once=text, own=not text)
-            if number and output.format == Format.TEXT:
+            passing = pass_through(trace) if text and filters == FilterRequest() and output.top is None else None
+            stream = Stream(trace, filters, at_once=text, own=not text) if passing is None else None
+            if number and text:
                 out.line()
-            _write(out, stream, output)
-            if stream.shown == 0:
-                warn(f"0 of {stream.calls} calls match in {file}")
+            if passing is not None:
+                calls = shown = write_passing(out, trace, passing, output)
+            elif stream is not None:
+                _write(out, stream, output)
+                calls, shown = stream.calls, stream.shown
+            if shown == 0:
+                warn(f"0 of {calls} calls match in {file}")
             for line in trace.shortcomings:
                 warn(f"{file}: {line}")
             incomplete |= bool(trace.shortcomings)

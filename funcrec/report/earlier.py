@@ -14,12 +14,14 @@ _STACK_STEP = np.int64(1) << 33
 
 @dataclass(frozen=True, slots=True)
 class EarlierFrame:
-    """The exit of a frame that was entered before the recording: its time (monotonic ns), function and goroutine."""
+    """The exit of a frame that was entered before the recording: its time (monotonic ns), and what it is an exit of."""
 
     time_ns: int
     function: int
     pid: int
     goid: int
+    image: int
+    depth: int
 
 
 def earlier_frames(
@@ -57,6 +59,37 @@ def earlier_frames(
         functions[streams.site[at]].tolist(),
         streams.stacks.pid[stack].tolist(),
         goid.tolist(),
+        streams.stacks.image[stack].tolist(),
+        streams.depth[at].tolist(),
         strict=True,
     )
     return sorted((EarlierFrame(*row) for row in rows), key=lambda frame: frame.time_ns)
+
+
+class LowestDepths:
+    """The lowest depth at which anything was seen on each own stack, over windows that follow one another."""
+
+    def __init__(self) -> None:
+        self._lowest: dict[tuple[int, int, int], int] = {}
+
+    def new(self, streams: Streams, roles: NDArray[np.uint8], found: list[EarlierFrame]) -> list[EarlierFrame]:
+        """Take in a window; return which of the exits found in it nothing shallower came before, in any window.
+
+        Args:
+            streams: events of the window, those that began open frames before it among them.
+            roles: u8, one per site.
+            found: what `earlier_frames` says of the window alone.
+        """
+        never = np.uint32(0xFFFFFFFF)
+        frames = [
+            frame for frame in found if frame.depth < self._lowest.get((frame.pid, frame.image, frame.goid), never)
+        ]
+        if len(streams.site) == 0:
+            return frames
+        depth = np.where(roles[streams.site] <= SiteRole.POINT, streams.depth, never)
+        stacks = streams.stacks
+        lowest = np.minimum.reduceat(depth, stacks.start[:-1])
+        keys = zip(stacks.pid.tolist(), stacks.image.tolist(), stacks.number.tolist(), strict=True)
+        for key, value in zip(keys, lowest.tolist(), strict=True):
+            self._lowest[key] = min(value, self._lowest.get(key, value))
+        return frames

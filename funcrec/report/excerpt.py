@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.errors import TraceError
+from funcrec.report.callees import have_callees
 from funcrec.report.calls import State
 from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
 from funcrec.report.numbering import numbers_of
 from funcrec.report.pairing import Ends
+from funcrec.report.portions import Carried, Portion
 from funcrec.report.request import FilterRequest
 from funcrec.report.streams import Index
-from funcrec.report.windows import SIZE, Carried, Foresight, Known, Passage, Portion, Window
+from funcrec.report.windows import SIZE, Foresight, Known, Passage, Window
 from funcrec.trace.records import EventColumns, SiteRole
 from funcrec.trace.spans import Spans
 from funcrec.trace.standing import take
@@ -29,6 +31,7 @@ from funcrec.trace.standing import take
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
 
+_MOST_BLOCKS = 32  # to read for the first lines; who would have to read more goes through all instead
 _MAX_GOID = (1 << 64) - 1
 
 
@@ -97,6 +100,22 @@ def _calls(trace: "Trace") -> int:
     return int(trace.reader.site_events[(roles == SiteRole.ENTRY) | (roles == SiteRole.POINT)].sum())
 
 
+def foresee(trace: "Trace", size: int) -> Foresight | None:
+    """Return how the calls end that outlive the first window, without a passage through all; None where it takes one.
+
+    Args:
+        trace: the recording.
+        size: events of a window, about.
+    """
+    spans = None if trace.lost else _usable_spans(trace, timed=True)
+    if spans is None:
+        return None
+    try:
+        return _Excerpt(trace, spans, (), None, 1 << 62, own=False).of_first_window(size)
+    except TraceError:
+        return None
+
+
 class _Excerpt:
     def __init__(
         self,
@@ -123,6 +142,7 @@ class _Excerpt:
         self._number = self._first_event[spans.born] + spans.event
         self._entry_only = bool(trace.header.options.get("entry_only"))
         self._kept = 0
+        self._most = self._blocks  # to read on the way to ends
 
     def window(self, request: FilterRequest) -> Window | None:
         """Make the window; None where it would show more than it can know."""
@@ -144,6 +164,42 @@ class _Excerpt:
             return None
         return self._checked(window, request)
 
+    def of_first_window(self, size: int) -> Foresight | None:
+        """Return what becomes of the frames that are open after the first window."""
+        carried = Passage(self._trace, size).begin()
+        if carried is None:
+            return None
+        order = np.argsort(carried.number)
+        number, goids = carried.number[order], carried.entries.goid[order]
+        entries, called = take(carried.entries, order), carried.called[order]
+        born = np.searchsorted(self._first_event, number, side="right") - 1
+        # A window ends at a time, not with a block: some frames end in the block they began in all the same.
+        ended = np.append(born, self._spans.ended)[self._place(number, len(born))]
+        k = len(number)
+        ends = Ends(np.full(k, NEVER), np.full(k, -1, np.int64))
+        state = np.full(k, State.ENTRY if self._entry_only else State.OPEN, np.uint8)
+        done = np.flatnonzero(ended < self._blocks)
+        self._most = _MOST_BLOCKS
+        if len(done):
+            found = self._follow(goids[done], ended[done], ended[done], number[done])
+            place = found.place(number[done])
+            ends.over_ns[done], ends.exit_event[done] = found.ends.over_ns[place], found.ends.exit_event[place]
+            state[done] = found.state[place]
+            if (ends.over_ns[done] == NEVER).any():
+                raise TraceError("a call does not end where the file says", remedy="read all of it")
+        look = np.flatnonzero(~called)
+        frames = (take(entries, look), number[look], born[look], ended[look])
+        called[look] = have_callees(self._trace, self._spans, *frames)
+        rest = (np.zeros(k, np.int64), called, Known(np.empty(0, np.uint32), np.empty(0, np.uint64)))
+        return Foresight(number, ends, state, *rest, self._trace.reader.site_events, nested=False)
+
+    def _place(self, number: Index, k: int) -> Index:
+        """For each of k entries k plus its place among the spans, or its own place when it is not there."""
+        if len(self._number) == 0:
+            return np.arange(k)
+        at = np.minimum(np.searchsorted(self._number, number), len(self._number) - 1)
+        return np.where(self._number[at] == number, k + at, np.arange(k))
+
     def _checked(self, window: Window, request: FilterRequest) -> Window | None:
         """Take the window unless something that it does not know is asked."""
         trace, calls = self._trace, window.calls
@@ -156,7 +212,7 @@ class _Excerpt:
             return None
         total = int(self._spans.calls.sum())
         known = Known.of(calls)
-        return _Part(calls, window.ids, 0, 0, NEVER, known, total, trace, self._spans)
+        return _Part(calls, window.ids, 0, 0, NEVER, known, total, trace=trace, spans=self._spans)
 
     def _main_blocks(self) -> NDArray[np.intp]:
         inside = np.zeros(self._blocks, bool)
@@ -188,31 +244,37 @@ class _Excerpt:
         state = np.full(k, State.ENTRY if self._entry_only else State.OPEN, np.uint8)
         callees_ns = np.zeros(k, np.int64)
         spans = self._spans
+        called = np.zeros(k, np.bool_)  # not asked for
         last_ns = NEVER if self._bounds is None else self._bounds.last_ns
         later = (spans.ended[rows] >= self._end) | self._own
         wanted = np.flatnonzero((spans.ended[rows] < self._blocks) & later & (spans.entries.time_ns[rows] <= last_ns))
         if len(wanted) and not self._entry_only:
-            found = self._follow(rows[wanted])
+            asked = rows[wanted]
+            low = spans.born[asked] if self._own else spans.ended[asked]
+            found = self._follow(spans.entries.goid[asked], low, spans.ended[asked], self._number[asked])
             place = found.place(self._number[rows[wanted]])
             ends.over_ns[wanted], ends.exit_event[wanted] = found.ends.over_ns[place], found.ends.exit_event[place]
             state[wanted], callees_ns[wanted] = found.state[place], found.callees_ns[place]
             if (ends.over_ns[wanted] == NEVER).any():
                 raise TraceError("a call does not end where the file says", remedy="read all of it")
         nobody = Known(np.empty(0, np.uint32), np.empty(0, np.uint64))
-        return Foresight(self._number[rows], ends, state, callees_ns, nobody, np.empty(0, np.int64), nested=False)
+        rest = (nobody, np.empty(0, np.int64))
+        return Foresight(self._number[rows], ends, state, callees_ns, called, *rest, nested=False)
 
-    def _follow(self, rows: NDArray[np.intp]) -> Foresight:
-        """Go with some calls to their ends, from their begins where what they called is asked for."""
+    def _follow(self, goids: NDArray[np.uint64], low: Index, high: Index, wanted: Index) -> Foresight:
+        """Go with some calls to their ends.
+
+        Args:
+            goids, wanted: goroutines of the calls, and numbers of their entries, ascending.
+            low, high: the block in which each ends, and where to begin: there too, or where the call began.
+        """
         spans = self._spans
-        goids, of = np.unique(spans.entries.goid[rows], return_inverse=True)
-        low, high = np.full(len(goids), self._blocks), np.full(len(goids), -1)
-        np.minimum.at(low, of, spans.born[rows] if self._own else spans.ended[rows])
-        np.maximum.at(high, of, spans.ended[rows])
-        lives = _Lives(goids, low, high)
+        lives = _Lives.of(goids, low, high)
         first = lives.begin(spans.entries.goid, self._blocks)
         carried = np.flatnonzero((spans.born < first) & (spans.ended >= first) & (first < self._blocks))
         portion = Portion(lives.blocks(spans), self._carried(carried), to_end=True, choose=lives.choose)
-        wanted = self._number[rows]
+        if len(portion.blocks) > self._most:
+            raise TraceError("too many blocks have to be read", remedy="read all of it")
         passage = Passage(self._trace, SIZE, None, portion, wanted)
         if not passage.run():
             raise TraceError("too many frames are open at once", remedy="read all of it")
@@ -230,6 +292,15 @@ class _Lives:
     goids: NDArray[np.uint64]
     low: Index
     high: Index
+
+    @classmethod
+    def of(cls, goids: NDArray[np.uint64], low: Index, high: Index) -> "_Lives":
+        """Join what is said of the same goroutine."""
+        each, which = np.unique(goids, return_inverse=True)
+        first, last = np.full(len(each), np.iinfo(np.int64).max), np.full(len(each), -1)
+        np.minimum.at(first, which, low)
+        np.maximum.at(last, which, high)
+        return cls(each, first, last)
 
     def begin(self, goids: NDArray[np.uint64], blocks: int) -> Index:
         """Return the first block for each of other goroutines; the number of blocks where there is none."""

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from funcrec.report.recording import Recording
-from funcrec.trace.records import SiteRole
+from funcrec.trace.records import SiteRecord, SiteRole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +36,22 @@ class Trace(Recording):
     @property
     def events(self) -> int:
         """Recorded entries and exits; what does both at once counts as two."""
-        counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
-        return sum(counts.get(site.role, 0) * int(n) for site, n in zip(self.sites, self.site_hits, strict=True))
+        return events_of(self.site_hits, self.sites)
 
     @cached_property
     def _paired(self) -> "Paired":
         from funcrec.report.pairing import pair
 
         return pair(self)
+
+
+def events_of(hits: "NDArray[np.int64]", sites: list[SiteRecord]) -> int:
+    """Return how many entries and exits some events are, counted by site."""
+    counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
+    return sum(counts.get(site.role, 0) * int(n) for site, n in zip(sites, hits, strict=True))
+
+
+def calls_of(hits: "NDArray[np.int64]", sites: list[SiteRecord]) -> int:
+    """Return how many calls begin in some events, counted by site."""
+    begins = (SiteRole.ENTRY, SiteRole.POINT)
+    return sum(int(n) for site, n in zip(sites, hits, strict=True) if site.role in begins)

@@ -6,7 +6,7 @@ later windows say, while an export writes a call where it begins: so a first pas
 calls that outlive a window, of these alone; a second one makes the calls.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from funcrec.errors import TraceError
 from funcrec.report.calls import Calls, State
+from funcrec.report.earlier import EarlierFrame, LowestDepths
 from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
 from funcrec.report.pairing import (
@@ -27,14 +28,14 @@ from funcrec.report.pairing import (
     mind_unseen_ends,
     self_times,
 )
-from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, join_runs, read_block, site_roles
+from funcrec.report.portions import Carried, Part, Portion, stretches
+from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, join_runs, site_roles
 from funcrec.trace.records import EventColumns, SiteRole
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
 
 SIZE = 1 << 19  # events of a window, about
-_COLUMNS = tuple(EventColumns.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Window:
         begin_ns, end_ns: what happened from the one to just before the other is in this window.
         known: what occurs in the whole trace.
         total: number of calls of the trace when this is the only window, and not all of it.
+        called: bool, which of `calls` called something, in this window or another; None where nobody asked.
+        earlier: frames that ended here and were entered before the recording began; where somebody asked.
     """
 
     calls: Calls
@@ -57,6 +60,8 @@ class Window:
     end_ns: int
     known: "Known"
     total: int | None = None
+    called: NDArray[np.bool_] | None = None
+    earlier: Sequence[EarlierFrame] = ()
 
     def numbers(self, rows: Index) -> Index:
         """Return the numbers in the whole trace of some rows; -1 stays -1."""
@@ -76,7 +81,7 @@ class Known:
         return cls(np.unique(calls.pid), np.unique(calls.goid))
 
 
-def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
+def look_ahead(trace: "Trace", size: int = SIZE, most_open: int | None = None) -> "Foresight | None":
     """Return how the calls end that outlive a window; None when the trace is to be one window.
 
     Some traces are one window: small ones, those in which more frames are open at a time than a window has events, in
@@ -89,13 +94,13 @@ def look_ahead(trace: "Trace", size: int = SIZE) -> "Foresight | None":
     if sum(block.n for block in trace.reader.blocks) <= size or lost_faults(trace):
         return None
     passage = Passage(trace, size)
-    if not passage.run():
+    if not passage.run(most_open):
         return None
     if not trace.lost and not any(note.functions for note in trace.notes):
         return passage.foresight()
     # Whose callees calls are depends on how their callers ended: time in callees is known after another passage.
     passage = Passage(trace, size, passage.foresight())
-    passage.run()
+    passage.run(most_open)
     return passage.foresight()
 
 
@@ -106,7 +111,7 @@ class Foresight:
     Attributes:
         entry_event: i64[k], ascending: which calls.
         ends: what ended them. state: u8[k], as the events alone say.
-        callees_ns: i64[k], time in direct callees.
+        callees_ns: i64[k], time in direct callees. called: bool[k], whether there were any.
         known: what occurs in the trace.
         hits: i64, number of events of each site of the trace.
         nested: every one that is over was seen to end, and no program began where frames of another were open: whatever
@@ -117,6 +122,7 @@ class Foresight:
     ends: Ends
     state: NDArray[np.uint8]
     callees_ns: Index
+    called: NDArray[np.bool_]
     known: Known
     hits: Index
     nested: bool
@@ -134,122 +140,6 @@ class Foresight:
         return place
 
 
-Part = tuple[EventColumns, Index]  # events and their numbers
-
-
-@dataclass(frozen=True)
-class Carried:
-    """k frames that are open between two windows, by id.
-
-    Attributes:
-        entries: their entry events. number: i64, of these. image: i64, program of the process. ids: i64.
-        callees_ns: i64, time in direct callees so far.
-    """
-
-    entries: EventColumns
-    number: Index
-    image: Index
-    ids: Index
-    callees_ns: Index
-
-    @classmethod
-    def none(cls) -> "Carried":
-        """Nothing is open."""
-        entries = EventColumns(**{name: np.empty(0, _dtype(name)) for name in _COLUMNS})
-        return cls.of(entries, np.empty(0, np.int64))
-
-    @classmethod
-    def of(cls, entries: EventColumns, number: Index) -> "Carried":
-        """Frames of which nothing else is known."""
-        nothing = np.zeros(len(number), np.int64)
-        return cls(entries, number, nothing, nothing, nothing)
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-
-def _dtype(name: str) -> type:
-    return {"time_ns": np.int64, "goid": np.uint64, "stack": np.uint64}.get(name, np.uint32)
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Some of the events of a trace, and what is open when they begin.
-
-    Attributes:
-        blocks: numbers of the blocks they are in, ascending.
-        carried: frames that are open before.
-        to_end: what is open after them stays open.
-        choose: says of a block (number and events) which events belong to it; None: all.
-    """
-
-    blocks: Sequence[int]
-    carried: Carried
-    to_end: bool
-    choose: "Callable[[int, EventColumns], NDArray[np.bool_]] | None" = None
-
-    @classmethod
-    def all_of(cls, trace: "Trace") -> "Portion":
-        """The whole trace."""
-        return cls(range(len(trace.reader.blocks)), Carried.none(), to_end=True)
-
-    def read(self, trace: "Trace") -> Iterator[Part]:
-        """Yield the events of each block.
-
-        Raises:
-            TraceError: a block cannot be read.
-        """
-        for number in self.blocks:
-            events = read_block(trace, number)
-            # Where earlier blocks turned out to be damaged, this one's events have other numbers than before.
-            first = trace.reader.blocks[number].first_event
-            numbers = np.arange(first, first + len(events))
-            if self.choose is None:
-                yield events, numbers
-                continue
-            chosen = np.flatnonzero(self.choose(number, events))
-            yield _some(events, chosen), numbers[chosen]
-
-
-def stretches(trace: "Trace", size: int, portion: Portion | None = None) -> Iterator[tuple[list[Part], int]]:
-    """Yield the events of each window, and the time before which they all are; at the end NEVER.
-
-    Raises:
-        TraceError: a block cannot be read.
-    """
-    portion = Portion.all_of(trace) if portion is None else portion
-    begins = np.array([trace.reader.blocks[number].t_min for number in portion.blocks], dtype=np.int64)
-    # Before this time nothing comes any more, once a block has been read.
-    horizon = np.append(np.minimum.accumulate(begins[::-1])[::-1][1:], NEVER)
-    held: list[Part] = []
-    n = 0
-    for at, part in enumerate(portion.read(trace)):
-        held.append(part)
-        n += len(part[1])
-        if n >= size and at < len(begins) - 1:
-            ready, held = _split(held, int(horizon[at]))
-            n = sum(len(number) for _, number in held)
-            yield ready, int(horizon[at])
-    yield held, NEVER
-
-
-def _split(parts: list[Part], time_ns: int) -> tuple[list[Part], list[Part]]:
-    """What is before a time, and what is not."""
-    sides: tuple[list[Part], list[Part]] = ([], [])
-    for events, number in parts:
-        early = events.time_ns < time_ns
-        if early.all():
-            sides[0].append((events, number))
-            continue
-        for side, mask in zip(sides, (early, ~early), strict=True):
-            side.append((_some(events, np.flatnonzero(mask)), number[mask]))
-    return sides
-
-
-def _some(events: EventColumns, at: Index) -> EventColumns:
-    return EventColumns(**{name: getattr(events, name)[at] for name in _COLUMNS})
-
-
 class Passage:
     """One way through a trace, from the first window to the last.
 
@@ -259,6 +149,7 @@ class Passage:
         foresight: what an earlier passage learnt; without it no calls can be made.
         portion: of the trace; None: all of it.
         wanted: numbers of entry events, ascending: what becomes of these calls is learnt in any case.
+        earlier: windows tell frames that were entered before the recording.
     """
 
     def __init__(
@@ -268,11 +159,14 @@ class Passage:
         foresight: Foresight | None = None,
         portion: Portion | None = None,
         wanted: Index | None = None,
+        *,
+        earlier: bool = False,
     ) -> None:
         self._trace, self._size, self._known = trace, size, foresight
         self._portion = Portion.all_of(trace) if portion is None else portion
         self._wanted = wanted
-        roles = site_roles(trace.sites)
+        self._lowest = LowestDepths() if earlier else None
+        roles = self._roles = site_roles(trace.sites)
         self._state_sites = roles >= SiteRole.RECOVERY
         self._starts, self._faults = (np.flatnonzero(roles == role) for role in (SiteRole.START, SiteRole.FAULT))
         self._images: dict[int, int] = {}  # programs that began in each process before this window
@@ -282,8 +176,21 @@ class Passage:
         self._learnt: list[tuple[NDArray[Any], ...]] = []
         self._stacks: list[tuple[NDArray[np.uint32], NDArray[np.uint64]]] = []
 
-    def run(self) -> bool:
-        """Go through to the end; False, at once, when windows do not suffice."""
+    def begin(self) -> Carried | None:
+        """Go through the first window; return what is open after it, None when windows do not suffice."""
+        parts, _ = next(stretches(self._trace, self._size, self._portion))
+        streams = self._streams(parts)
+        if streams.stacks.system.any():
+            return None
+        part = self._pair(streams, last=False)
+        self._carry(part, np.flatnonzero(~part.over), None)
+        return self._carried
+
+    def run(self, most_open: int | None = None) -> bool:
+        """Go through to the end; False, at once, when windows do not suffice.
+
+        Frames that are open at a time may be as many as a window has events, unless something else is said.
+        """
         for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
             streams = self._streams(parts)
             if streams.stacks.system.any() or (number and self._takes_back(streams)):
@@ -291,7 +198,7 @@ class Passage:
             part = self._pair(streams, last=until == NEVER and self._portion.to_end)
             self._carry(part, np.flatnonzero(~part.over), None)
             del streams, part  # the next window takes as much
-            if len(self._carried) > self._size:
+            if len(self._carried) > (self._size if most_open is None else most_open):
                 return False  # what every window would begin with is as large as all of it
         return True
 
@@ -313,15 +220,17 @@ class Passage:
             born += len(order) - first
             still = np.flatnonzero(~part.over[order])
             self._carry(part, order[still], ids[still])
-            window = Window(self._table(part, order), ids, first, begin_ns, until, known)
-            del part, order, ids, still  # the next window takes as much
+            earlier = () if self._lowest is None else self._lowest.new(part.streams, self._roles, part.frames.earlier)
+            table, called = self._table(part, order), part.called[order]
+            window = Window(table, ids, first, begin_ns, until, known, called=called, earlier=earlier)
+            del part, order, ids, still, table, called  # the next window takes as much
             yield window
             del window
             begin_ns = until
 
     def foresight(self) -> Foresight:
         """Return what was learnt on the way; to be asked at its end."""
-        event, over_ns, exit_event, state, callees_ns = (
+        event, over_ns, exit_event, state, callees_ns, called = (
             np.concatenate(each) for each in zip(*self._learnt, strict=True)
         )
         order = np.argsort(event)
@@ -330,7 +239,8 @@ class Passage:
         trace = self._trace
         nested = not (self._replaced or trace.lost or any(note.functions for note in trace.notes))
         nested &= bool((state <= State.OPEN).all())
-        return Foresight(event[order], ends, state[order], callees_ns[order], Known(pids, goids), self._hits, nested)
+        rest = (Known(pids, goids), self._hits, nested)
+        return Foresight(event[order], ends, state[order], callees_ns[order], called[order], *rest)
 
     def _streams(self, parts: list[Part]) -> Streams:
         """Order the events of a window, behind the entries of the frames that are open when it begins."""
@@ -378,18 +288,22 @@ class Passage:
         done = np.flatnonzero(kept & over) if not last else np.flatnonzero(kept)
         learnt = (number[done], ends.over_ns[done], ends.exit_event[done], frames.state[done])
         at = np.flatnonzero(outlives)
+        called = np.zeros(len(number), np.bool_)
+        called[old] = carried.called[local[old]]
         if self._known is not None:
             later = at[~over[at]]
             place = self._known.place(number[later])
             ends.over_ns[later] = self._known.ends.over_ns[place]
             ends.exit_event[later] = self._known.ends.exit_event[place]
             frames.state[later] = self._known.state[place]
+            called[later] |= self._known.called[place]
             mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+        called[frames.parent[frames.parent >= 0]] = True
         callees_ns = np.zeros(len(number), dtype=np.int64)
         callees_ns[old] = carried.callees_ns[local[old]]
         _add_callees(callees_ns, streams.time_ns[frames.entry], frames, ends.over_ns, over, outlives)
-        self._learnt.append((*learnt, callees_ns[done]))
-        return _Part(streams, frames, ends, over, at, number, callees_ns)
+        self._learnt.append((*learnt, callees_ns[done], called[done]))
+        return _Part(streams, frames, ends, over, at, number, callees_ns, called)
 
     def _carry(self, part: "_Part", rows: Index, ids: Index | None) -> None:
         """Keep the frames that are open when a window ends."""
@@ -410,7 +324,7 @@ class Passage:
         now = [self._images.get(pid, 0) for pid in entries.pid.tolist()] if len(self._starts) else []
         self._replaced |= bool((image != now).any()) if now else False
         ids = rows if ids is None else ids
-        self._carried = Carried(entries, part.number[rows], image, ids, part.callees_ns[rows])
+        self._carried = Carried(entries, part.number[rows], image, ids, part.callees_ns[rows], part.called[rows])
 
     def _table(self, part: "_Part", order: Index) -> Calls:
         streams, at, known = part.streams, part.outlives, self._known
@@ -431,6 +345,7 @@ class _Part:
     Attributes:
         over: bool[m], it ended in this window or before. outlives: rows of those that began before or end later.
         number: i64[m], entry events. callees_ns: i64[m], of frames that outlive a window, time in callees so far.
+        called: bool[m], whether there were any, as far as is known.
     """
 
     streams: Streams
@@ -440,6 +355,7 @@ class _Part:
     outlives: Index
     number: Index
     callees_ns: Index
+    called: NDArray[np.bool_]
 
 
 def _add_callees(

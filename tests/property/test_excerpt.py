@@ -15,7 +15,16 @@ from funcrec.report.excerpt import Bounds, excerpt
 from funcrec.report.filters import Selection, bounds_of, mask_of, select
 from funcrec.report.request import FilterRequest, TimeBound, TimeRange
 from funcrec.report.trace import Trace
-from funcrec.trace.records import CallSite, ClockReading, Closing, LostRecord, NoteRecord, SiteRole, SnapshotDelta
+from funcrec.trace.records import (
+    CallSite,
+    ClockReading,
+    Closing,
+    LostRecord,
+    NoteRecord,
+    ProcessRecord,
+    SiteRole,
+    SnapshotDelta,
+)
 from funcrec.trace.writer import TraceWriter
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 from tests.property.test_calls import NAMES, events, in_time_order, losses, notes
@@ -35,6 +44,9 @@ def written(
     file = io.BytesIO()
     writer = TraceWriter(file, header(entry_only=True) if entry_only else header())
     places = [CallSite(0x5000 + at, "main.a", 3, "/src/a.go", 20 + at) for at in range(3)]
+    pids = sorted({event.pid for block in blocks for event in block})
+    if pids:
+        writer.processes([ProcessRecord(pid, 0, -1, -1, 1, "/srv/svc", ["svc"]) for pid in pids])
     writer.snapshot(SnapshotDelta(functions=source.functions, sites=source.sites, call_sites=places))
     for part in source.parts:
         starts = np.isin(np.array([site.role for site in source.sites])[part.site], (SiteRole.ENTRY, SiteRole.POINT))

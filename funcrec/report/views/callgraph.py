@@ -4,6 +4,8 @@ The left part of a line (time, duration, goroutine) is made of numpy columns, th
 looks like, so that a line costs little more than joining two pieces.
 """
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,15 @@ from funcrec.report.calls import State
 from funcrec.report.export.rows import call_values
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode
-from funcrec.report.request import OutputRequest
+from funcrec.report.passing import Passing
+from funcrec.report.request import FilterRequest, OutputRequest
 from funcrec.report.text import Output
+from funcrec.report.trace import Trace
 from funcrec.report.views import digits
 from funcrec.report.views.bodies import CALLER_COLUMN, Bodies, line_keys, results_text
-from funcrec.report.views.heading import heading
-from funcrec.report.views.lines import Index, LineKind, Lines, Rows, call_lines, open_until
-from funcrec.report.views.notes import add_notes
+from funcrec.report.views.heading import heading, heading_before
+from funcrec.report.views.lines import Index, LineKind, Lines, Reached, Rows, call_lines, open_until, window_lines
+from funcrec.report.views.notes import Stack, add_notes
 from funcrec.report.views.table import Column, choose_columns
 
 FIELDS = (Column("seconds"), Column("duration"), Column("goid"), Column("caller"))
@@ -34,38 +38,114 @@ def write_callgraph(output: Output, selection: Selection, request: OutputRequest
         UsageError: an unknown field, or an order other than that of time.
         TraceError: values cannot be read.
     """
+    fields = _fields(request)
+    _write_heading(output, heading(selection))
+    writer = _Writer(output, selection, request, fields)
+    writer.write_title()
+    writer.write()
+
+
+def write_passing(output: Output, trace: Trace, passing: Passing, request: OutputRequest) -> int:
+    """Write the same of all calls of a large trace, window by window, and return how many there were.
+
+    What is not known before the first line is decided by the first window: whether blank lines stand where another
+    goroutine goes on. How much of the time in calls is cost of the probes is not said.
+
+    Raises:
+        UsageError: an unknown field, or an order other than that of time.
+        TraceError: the trace cannot be read.
+    """
+    fields = _fields(request)
+    _write_heading(output, heading_before(trace, passing.hits))
+    way: _Way | None = None
+    shown = 0
+    for window in passing.windows:
+        every = np.ones(len(window.calls), dtype=bool)
+        selection = Selection(trace, window.calls, every, FilterRequest(), window)
+        is_first = way is None
+        way = way or _Way(passing, Bodies(selection, request, output.palette, callers="caller" in fields))
+        writer = _Writer(output, selection, request, fields, way)
+        if is_first:
+            writer.write_title()
+        writer.write()
+        shown += len(selection)
+    return shown
+
+
+def _fields(request: OutputRequest) -> set[str]:
     if request.sort is not None:
         raise UsageError(
             "the call graph is in time order", remedy="sort rows with --format csv, or functions with stat"
         )
-    fields = {column.key for column in choose_columns(request.fields, FIELDS, [column.key for column in FIELDS])}
+    return {column.key for column in choose_columns(request.fields, FIELDS, [column.key for column in FIELDS])}
+
+
+def _write_heading(output: Output, lines: list[str]) -> None:
     palette = output.palette
     legend = "  ".join(f"{mark} {_limit(limit)}" for limit, mark in digits.MARKS)
-    for line in [*heading(selection), f"marks: {legend}  > still running", ""]:
+    for line in [*lines, f"marks: {legend}  > still running", ""]:
         output.line(palette.paint(f"# {line}".rstrip(), palette.dim))
-    _Writer(output, selection, request, fields).write()
 
 
 def _limit(ns: int) -> str:
     return f">{ns // 1000}us" if ns < 10**6 else f">{ns // 10**6}ms" if ns < 10**9 else ">1s"
 
 
+@dataclass
+class _Way:
+    """What goes on from one window to the next.
+
+    Attributes:
+        passing: known before.
+        bodies: texts of lines.
+        reached: of calls that outlive windows. seen: goroutines that had lines.
+        spaced: blank lines stand where another goroutine goes on; None until the first window has said so.
+        last: process and goroutine of the last line, None when it had none or there was no line.
+    """
+
+    passing: Passing
+    bodies: Bodies
+    reached: Reached = field(default_factory=Reached)
+    seen: set[Stack] = field(default_factory=set)
+    spaced: bool | None = None
+    last: Stack | None = None
+    begun: bool = False
+
+
 class _Writer:
-    def __init__(self, output: Output, selection: Selection, request: OutputRequest, fields: set[str]) -> None:
-        self.output, self.selection, self.calls = output, selection, selection.calls
-        self.bodies = Bodies(selection, request, output.palette, callers="caller" in fields)
-        lines = call_lines(selection)
-        self.labels, self.label_of = _goroutine_labels(selection)
-        self.lines, self.notes, self.note_rows = add_notes(selection, lines, request)
-        self.columns = _Columns(self.lines, selection, fields, output.palette.enabled)
+    def __init__(
+        self,
+        output: Output,
+        selection: Selection,
+        request: OutputRequest,
+        fields: set[str],
+        way: _Way | None = None,
+    ) -> None:
+        self.output, self.selection, self.calls, self.way = output, selection, selection.calls, way
+        window = selection.window
+        if way is None or window is None:
+            self.bodies = Bodies(selection, request, output.palette, callers="caller" in fields)
+            lines = call_lines(selection)
+            self.labels, self.label_of = _goroutine_labels(selection, selection.rows)
+            self.lines, self.notes, self.note_rows = add_notes(selection, lines, request)
+        else:
+            self.bodies = way.bodies
+            lines = window_lines(selection, window, way.reached)
+            self.labels, self.label_of = _goroutine_labels(selection, np.arange(len(selection.calls)), way.passing)
+            self.lines, self.notes, self.note_rows = add_notes(selection, lines, request, way.seen)
+        self.columns = _Columns(self.lines, selection, fields, output.palette.enabled, passing=way is not None)
         if "goid" not in fields:
             self.labels = self.labels[:, :0]
 
-    def write(self) -> None:
+    def write_title(self) -> None:
         title = self.columns.title() + ("goid".ljust(width) if (width := self.labels.shape[1]) else "")
         title += "function".ljust(CALLER_COLUMN) + "called at"
         self.output.line(self.output.palette.paint("#" + title[1:], self.output.palette.dim))
+
+    def write(self) -> None:
         switches = self._switches()
+        if self.way is not None and len(self.lines):
+            self._join(self.way)
         for first in range(0, len(self.lines), CHUNK):
             at = slice(first, first + CHUNK)
             pieces = self._bodies(at)
@@ -91,9 +171,27 @@ class _Writer:
         label = self._goroutines(slice(None))
         switches = np.zeros(len(label), dtype=bool)
         switches[:-1] = label[1:] // len(_SYSTEM) != label[:-1] // len(_SYSTEM)
-        if np.count_nonzero(switches) * 2 > len(label) > 64:
+        spaced = None if self.way is None else self.way.spaced
+        if spaced is None:
+            spaced = not np.count_nonzero(switches) * 2 > len(label) > 64
+        if self.way is not None:
+            self.way.spaced = spaced
+        if not spaced:
             switches[:] = False
         return switches
+
+    def _join(self, way: _Way) -> None:
+        """Go on where the last window ended: a blank line when that was another goroutine."""
+        first, last = (self._stack_of(at) for at in (0, len(self.lines) - 1))
+        if way.begun and way.spaced and first != way.last:
+            self.output.write_bytes(b"\n")
+        way.begun, way.last = True, last
+
+    def _stack_of(self, line: int) -> Stack | None:
+        row = int(self.lines.row[line])
+        if self.lines.kind[line] == LineKind.NOTE:
+            row = int(self.note_rows[row])
+        return (int(self.calls.pid[row]), int(self.calls.goid[row])) if row >= 0 else None
 
     def _prefixes(self, at: slice) -> list[bytes]:
         fields = self.columns.make(at)
@@ -107,8 +205,10 @@ class _Writer:
     def _bodies(self, at: slice) -> list[bytes]:
         row, kind = self.lines.row[at], self.lines.kind[at]
         notes = np.flatnonzero(kind == LineKind.NOTE)
-        of = np.where(kind == LineKind.NOTE, 0, row)
         calls = self.calls
+        if len(calls) == 0:
+            return [self._note(number) for number in row.tolist()]
+        of = np.where(kind == LineKind.NOTE, 0, row)
         keys = line_keys(calls.function[of], calls.caller[of], self.lines.level[of], kind, calls.state[of]).tolist()
         if len(notes):
             skip = set(notes.tolist())
@@ -140,11 +240,16 @@ class _Writer:
 class _Columns:
     """Elapsed time and duration of lines as bytes."""
 
-    def __init__(self, lines: Lines, selection: Selection, fields: set[str], color: bool) -> None:
+    def __init__(
+        self, lines: Lines, selection: Selection, fields: set[str], color: bool, *, passing: bool = False
+    ) -> None:
         self.fields = fields
         self.lines, self.selection, self.calls = lines, selection, selection.calls
         self.start_ns = selection.trace.start_ns
         longest = int(lines.time_ns.max(initial=self.start_ns)) - self.start_ns
+        if passing:  # as wide as those of all windows
+            ends_ns = [process.end_ns for process in selection.trace.processes]
+            longest = max([selection.trace.end_ns, *ends_ns]) - self.start_ns
         self.elapsed, self.duration = digits.seconds_width(longest), digits.duration_width(longest)
         self.color = color
         marks = [" ", *(mark for _, mark in digits.MARKS), ">"]
@@ -198,26 +303,30 @@ def _constant(text: bytes, count: int) -> Bytes:
     return np.broadcast_to(np.frombuffer(text, dtype=np.uint8), (count, len(text)))
 
 
-def _goroutine_labels(selection: Selection) -> tuple[Bytes, NDArray[np.int32]]:
+def _goroutine_labels(
+    selection: Selection, rows: Index, passing: Passing | None = None
+) -> tuple[Bytes, NDArray[np.int32]]:
     """Texts `[  7]`, one for each goroutine and stack shown (label 0 is blank), and the label of each call.
 
     Labels of one goroutine follow each other in a group of len(_SYSTEM).
     """
-    calls, rows = selection.calls, selection.rows
+    calls = selection.calls
     process, pids = encode(calls.pid[rows])
     goroutine, goids = encode(calls.goid[rows])
     both, pairs = encode(process * max(len(goids), 1) + goroutine)
     kinds = len(_SYSTEM)
-    label_of = np.zeros(len(calls), dtype=np.int32)
+    label_of = np.zeros(len(calls) + 1, dtype=np.int32)  # the last is what -1 reads
     label_of[rows] = (both + 1) * kinds + np.minimum(calls.stack[rows] & np.uint64(3), kinds - 1).astype(np.int64)
-    digits_goid = len(str(max(goids.tolist(), default=0)))
+    several = (len(pids) if passing is None else passing.processes) > 1
+    digits_goid = len(str(max(goids.tolist(), default=0) if passing is None else passing.last_goid))
     has_system = bool((calls.stack[rows] != 0).any())
     texts = [""] * kinds
     for pair in pairs.tolist():
         pid, goid = int(pids[pair // len(goids)]), int(goids[pair % len(goids)])
-        process_text = f"{pid:>7} " if len(pids) > 1 else ""
+        process_text = f"{pid:>7} " if several else ""
         name = str(goid) if goid else "-"
         texts += [f"{process_text}[{name:>{digits_goid}}{suffix if has_system else ''}]" for suffix in _SYSTEM]
-    width = max(len(text) for text in (*texts, "goid")) + 2
+    least = "goid" if passing is None else " " * (digits_goid + 2 + 8 * several)
+    width = max(len(text) for text in (*texts, least, "goid")) + 2
     table = np.frombuffer("".join(text.ljust(width) for text in texts).encode(), dtype=np.uint8)
     return table.reshape(len(texts), width), label_of

@@ -3,12 +3,15 @@
 import shlex
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from funcrec.report.calls import Calls
 from funcrec.report.filters import Selection
 from funcrec.report.overhead import total_cost_ns
 from funcrec.report.request import Overhead
 from funcrec.report.text import printable
-from funcrec.report.trace import Trace
+from funcrec.report.trace import Trace, calls_of, events_of
 from funcrec.units import format_count, format_duration
 
 _NOTES = 20  # a recorder writes very few
@@ -80,13 +83,22 @@ def cost_line(trace: Trace, cost: int, busy: int, *, kept: bool) -> str:
 
 def heading(selection: Selection) -> list[str]:
     """Lines without `# `: file and counts, program and host, command, probe cost, loss, damage."""
-    trace = selection.trace
     calls = selection.total
     shown = counted(calls, "call") if len(selection) == calls else f"{format_count(len(selection))} of {calls} calls"
-    events = f"{counted(trace.events, 'event')}"
+    return _heading(selection.trace, shown, selection.trace.events, cost_text(selection))
+
+
+def heading_before(trace: Trace, hits: NDArray[np.int64]) -> list[str]:
+    """The same before any call was made; `hits` is the number of events of each site."""
+    cost = cost_line(trace, total_cost_ns(trace, hits), 0, kept=True)
+    return _heading(trace, counted(calls_of(hits, trace.sites), "call"), events_of(hits, trace.sites), cost)
+
+
+def _heading(trace: Trace, shown: str, n_events: int, cost: str) -> list[str]:
+    events = f"{counted(n_events, 'event')}"
     length = format_duration(trace.end_ns - trace.start_ns)
     lines = [f"{printable(trace.path)}: {shown}, {events}, {length}", recorded_text(trace), command_text(trace)]
-    lines += [cost_text(selection), loss_text(trace.lost_events, trace.lost_values)]
+    lines += [cost, loss_text(trace.lost_events, trace.lost_values)]
     lines += note_lines(trace)
     if trace.closing is None:
         lines.append("not closed cleanly: the recorder was stopped hard, the last second may be missing")

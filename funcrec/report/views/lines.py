@@ -1,5 +1,6 @@
 """Which lines a call graph has, and in which order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
 from funcrec.report.nesting import fold_up, levels
+from funcrec.report.windows import Window
 
 Index = NDArray[np.int64]
 Rows = NDArray[Any]  # rows as i32 or i64
@@ -53,6 +55,48 @@ class Lines:
         )
 
 
+class Reached:
+    """How far calls that outlive a window reached so far: for each the highest number of what it called."""
+
+    def __init__(self) -> None:
+        self._event, self._last = np.empty(0, np.int64), np.empty(0, np.int64)
+
+    def take(self, window: Window) -> Index:
+        """Take in a window; return the highest number of what each of its calls called until now, or its own."""
+        calls = window.calls
+        own = window.ids.astype(np.int64)
+        old = np.arange(window.first)
+        if len(self._event) and len(old):
+            event = calls.entry_event[old]
+            at = np.minimum(np.searchsorted(self._event, event), len(self._event) - 1)
+            own[old] = np.where(self._event[at] == event, np.maximum(self._last[at], own[old]), own[old])
+        last = fold_up(np.maximum, own, calls.parent, calls.depth)
+        stays = np.flatnonzero((calls.end_ns >= window.end_ns) | (calls.end_ns < 0))
+        stays = stays[np.argsort(calls.entry_event[stays])]
+        self._event, self._last = calls.entry_event[stays], last[stays]
+        return last
+
+
+def window_lines(selection: Selection, window: Window, reached: Reached) -> Lines:
+    """Return the lines of a window of all calls: `call_lines` of the whole trace, as far as they are of its time."""
+    calls = window.calls
+    called = window.called if window.called is not None else np.zeros(len(calls), np.bool_)
+    rows = np.arange(window.first, len(calls))
+    ends = np.flatnonzero(called & (calls.state <= State.OPEN))
+    end_ns = calls.end_ns[ends]
+    still = calls.state[ends] == State.OPEN
+    end_ns[still] = open_until(selection, ends[still])
+    here = (end_ns >= window.begin_ns) & (end_ns < window.end_ns)
+    nested = called[rows] & (calls.state[rows] <= State.OPEN)
+    row = np.concatenate((rows, ends[here]))
+    kind = np.full(len(row), LineKind.END, dtype=np.uint8)
+    kind[: len(rows)] = np.where(nested, LineKind.BEGIN, LineKind.LEAF)
+    time_ns = np.concatenate((calls.start_ns[rows], end_ns[here]))
+    last = reached.take(window)
+    order = _order(row, kind, time_ns, calls.depth, window.ids, lambda: last)
+    return Lines(row[order], kind[order], time_ns[order], calls.depth)
+
+
 def call_lines(selection: Selection) -> Lines:
     """Return the lines of the calls shown, by time.
 
@@ -75,7 +119,7 @@ def call_lines(selection: Selection) -> Lines:
     end_ns[still] = open_until(selection, closed[still])
     time_ns[len(rows) :] = end_ns
     del closed, end_ns, still
-    order = _order(selection, row, kind, time_ns, level)
+    order = _order(row, kind, time_ns, level, None, lambda: _last_inside(selection))
     row, kind = row[order], kind[order]
     return Lines(row, kind, time_ns[order], level)
 
@@ -109,9 +153,17 @@ def open_until(selection: Selection, rows: Rows) -> Index:
 
 
 def _order(
-    selection: Selection, row: Rows, kind: NDArray[np.uint8], time_ns: Index, level: NDArray[np.uint32]
+    row: Rows,
+    kind: NDArray[np.uint8],
+    time_ns: Index,
+    level: NDArray[np.uint32],
+    numbers: Index | None,
+    last_inside: Callable[[], Rows],
 ) -> Index:
-    """Order lines by time; lines of one time as they nest: an end comes after everything inside its call."""
+    """Order lines by time; lines of one time as they nest: an end comes after everything inside its call.
+
+    `numbers` are those of rows, None: themselves; `last_inside` gives the highest number of what each row called.
+    """
     order = np.argsort(time_ns)
     ordered = time_ns[order]
     equal = ordered[1:] == ordered[:-1]
@@ -122,7 +174,8 @@ def _order(
     if len(at):
         members = order[at]
         ends = kind[members] == LineKind.END
-        place = np.where(ends, _last_inside(selection)[row[members]], row[members])
+        own = row[members] if numbers is None else numbers[row[members]]
+        place = np.where(ends, last_inside()[row[members]], own)
         inward = np.where(ends, -level[row[members]].astype(np.int64), 0)
         order[at] = members[np.lexsort((inward, ends, place, time_ns[members]))]
     return order

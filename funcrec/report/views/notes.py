@@ -1,9 +1,11 @@
 """Lines of a call graph that are not calls: losses and notes at their place, and who started a goroutine."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funcrec.report.earlier import EarlierFrame
 from funcrec.report.filters import Selection
 from funcrec.report.labels import caller_names, function_names
 from funcrec.report.request import OutputRequest
@@ -15,22 +17,52 @@ from funcrec.units import format_duration
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
+    from funcrec.report.windows import Window
 
 
-def add_notes(selection: Selection, lines: Lines, output: OutputRequest) -> tuple[Lines, list[str], Index]:
-    """Return the lines with notes among them, the text of each note, and the row it belongs to (-1: to none)."""
+Stack = tuple[int, int]  # pid and goid
+
+
+def add_notes(
+    selection: Selection, lines: Lines, output: OutputRequest, seen: set[Stack] | None = None
+) -> tuple[Lines, list[str], Index]:
+    """Return the lines with notes among them, the text of each note, and the row it belongs to (-1: to none).
+
+    Args:
+        selection: whose lines they are; of a window, the notes are those of its time.
+        lines: of calls.
+        output: how to show them.
+        seen: goroutines that were there in earlier windows; those of this one are added.
+    """
     notes: list[tuple[int, int, str, int]] = []  # line it stands before, time, text, row
-    for record in selection.trace.lost if len(lines) else []:
+    passing = seen is not None
+    here = _Within(selection.window if passing else None)
+    for record in selection.trace.lost if len(lines) or passing else []:
+        if record.first_ns not in here:
+            continue
         place = int(np.searchsorted(lines.time_ns, record.first_ns))
         notes.append((place, record.first_ns, _loss(selection.trace, record, output), -1))
-    for note in selection.trace.notes if len(lines) else []:
+    for note in selection.trace.notes if len(lines) or passing else []:
+        if note.time_ns not in here:
+            continue
         place = int(np.searchsorted(lines.time_ns, note.time_ns))
         notes.append((place, note.time_ns, f"------- {printable(note.text)} -------", -1))
     notes += _earlier(selection, lines, output)
-    notes += _starts(selection, lines, output)
+    notes += _starts(selection, lines, output, set() if seen is None else seen)
     notes.sort(key=lambda note: note[:2])
     numbers = np.array([(place, time_ns, row) for place, time_ns, _, row in notes], dtype=np.int64).reshape(-1, 3)
     return lines.with_notes(numbers[:, 0], numbers[:, 1]), [text for _, _, text, _ in notes], numbers[:, 2]
+
+
+class _Within:
+    """Times of a window, or all."""
+
+    def __init__(self, window: "Window | None") -> None:
+        self._window = window
+
+    def __contains__(self, time_ns: int) -> bool:
+        window = self._window
+        return window is None or window.begin_ns <= max(time_ns, 0) < window.end_ns
 
 
 def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
@@ -52,8 +84,13 @@ def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
 
 def _earlier(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
     """A note where a frame ended that was there before the recording; a filter that hides calls hides these too."""
-    if len(selection) < selection.total or not (frames := selection.trace.earlier):
-        return []
+    window = selection.window
+    if window is not None and window.called is not None:
+        frames: Sequence[EarlierFrame] = window.earlier
+    elif len(selection) < selection.total:
+        frames = ()
+    else:
+        frames = selection.trace.earlier
     names = function_names(selection.trace, output.names)
     notes = []
     for frame in frames:
@@ -63,7 +100,9 @@ def _earlier(selection: Selection, lines: Lines, output: OutputRequest) -> list[
     return notes
 
 
-def _starts(selection: Selection, lines: Lines, output: OutputRequest) -> list[tuple[int, int, str, int]]:
+def _starts(
+    selection: Selection, lines: Lines, output: OutputRequest, seen: set[Stack]
+) -> list[tuple[int, int, str, int]]:
     """A note before the first line of each goroutine whose creator is known."""
     known = {(facts.pid, facts.goid): facts for facts in selection.trace.goroutines if facts.parent or facts.created_at}
     if not known or len(lines) == 0:
@@ -73,7 +112,9 @@ def _starts(selection: Selection, lines: Lines, output: OutputRequest) -> list[t
     notes = []
     for at in first_rows.tolist():
         row = int(lines.row[at])
-        facts = known.get((int(calls.pid[row]), int(calls.goid[row])))
+        stack = int(calls.pid[row]), int(calls.goid[row])
+        facts = known.get(stack) if stack not in seen else None
+        seen.add(stack)
         if facts is not None:
             notes.append((at, int(lines.time_ns[at]), _start(selection.trace, facts, output), row))
     return notes
