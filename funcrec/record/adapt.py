@@ -41,7 +41,7 @@ class Adaptation:
         emulated = cost_ns.get(SiteKind.EMULATED, 0.0)
         self._price = cost_ns.get(SiteKind.STEPPED, 0.0) / emulated if emulated > 0 else 0.0
         self._functions = len(plan.functions)
-        self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
+        self._function = np.array([site.function for site in plan.sites], dtype=np.int32)
         self._spare = np.array([site.spare for site in plan.sites], dtype=bool)
         self._open = np.zeros(self._functions, dtype=bool)
         self._open[self._function[self._spare]] = self._price > 0

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
+
 from funcrec.plan.sites import ProbePlan, Role
 from funcrec.target.executable import Executable
 from funcrec.trace.records import SiteRecord
@@ -13,7 +15,7 @@ class FaultSites:
 
     def __init__(self, plan: ProbePlan, executable: Executable) -> None:
         self._executable = executable
-        self._planned = plan.functions
+        self._planned = np.array([function.index for function in plan.functions], dtype=np.int32)
         self._elsewhere = next((n for n, site in enumerate(plan.sites) if site.role == Role.FAULT), 0)
         self._next = len(plan.sites)
         self._ids: dict[int, int] = {}
@@ -22,7 +24,7 @@ class FaultSites:
     @cached_property
     def _functions(self) -> dict[int, int]:
         """Numbers of functions in the plan by their numbers in the executable; most recordings see no fault."""
-        return {function.index: number for number, function in enumerate(self._planned)}
+        return {index: number for number, index in enumerate(self._planned.tolist())}
 
     def ids(self, addresses: Sequence[int]) -> list[int]:
         """Site of each fault, given the linked address of the instruction.

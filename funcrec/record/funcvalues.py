@@ -29,7 +29,7 @@ class FunctionValues:
     def __init__(self, plans: ValuePlans | None, executable: Executable, sites: int) -> None:
         self._executable = executable
         # Words of the root area, by site; 0: no function value comes there.
-        self._area = np.zeros(sites, dtype=np.int64)
+        self._area = np.zeros(sites if plans is not None else 0, dtype=np.int64)
         for site, read in plans.sites.items() if plans is not None else ():
             if plans is not None and read in plans.functions:
                 self._area[site] = (plans.rows[read]["area"] + 7) // 8

@@ -8,7 +8,7 @@ at theirs. Roots stay, since without them nobody knows what is inside them. What
 recording.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.plan.sites import PlannedFunction, ProbePlan, SiteKind
+from funcrec.plan.sites import ProbePlan, SiteKind
+from funcrec.record.known import KnownFunctions
 from funcrec.units import format_count
 
 DEFAULT_PERCENT = 25.0  # of one CPU
@@ -53,6 +54,7 @@ class Guard:
 
     Args:
         plan: what is probed.
+        functions: those of the plan.
         cost_ns: of one hit by site kind.
         limit_percent: of one CPU.
         now_ns: monotonic time at which it begins to watch.
@@ -63,6 +65,7 @@ class Guard:
     def __init__(
         self,
         plan: ProbePlan,
+        functions: KnownFunctions,
         cost_ns: Mapping[str, float],
         limit_percent: float,
         now_ns: int,
@@ -70,9 +73,9 @@ class Guard:
         *,
         lets_go: bool = True,
     ) -> None:
-        self._functions = plan.functions
+        self._functions = functions
         self._limit = limit_percent
-        self._function = np.array([site.function for site in plan.sites], dtype=np.int64)
+        self._function = np.array([site.function for site in plan.sites], dtype=np.int32)
         self._cost = np.array([_cost(site.kind, cost_ns) for site in plan.sites])
         self._probed = np.array([site.kind != SiteKind.CHAINED for site in plan.sites], dtype=bool)
         self._events = np.zeros(len(plan.sites), dtype=np.int64)
@@ -85,7 +88,7 @@ class Guard:
 
     @cached_property
     def _groups(self) -> list[list[int]]:
-        return _groups(self._functions)  # few recordings let anything go
+        return self._functions.groups()  # few recordings let anything go
 
     def saw(self, counts: Counts) -> None:
         """Count events, by site."""
@@ -131,16 +134,16 @@ class Guard:
             self._gone[group] = True
             chosen += group
             rest -= float(by_function[group].sum())
-        recorded = [n for n, function in enumerate(self._functions) if not function.hidden and not self._gone[n]]
+        recorded = int((~self._functions.hidden & ~self._gone).sum())
         stop = not recorded or rest > self._limit
         sites = np.flatnonzero(np.isin(self._function, chosen))
         hits = np.bincount(self._function, per_second, minlength=functions)
         dearest = chosen if chosen else np.argsort(-by_function)[:1].tolist()
-        text = self._text(total, dearest, float(hits[chosen].sum()), len(recorded), stop)
+        text = self._text(total, dearest, float(hits[chosen].sum()), recorded, stop)
         return Verdict(tuple(chosen), tuple(sites.tolist()), tuple(sites[self._probed[sites]].tolist()), text, stop)
 
     def _text(self, total: float, functions: list[int], hits: float, recorded: int, stop: bool) -> str:
-        names = [self._functions[number].name for number in functions[:_NAMED]]
+        names = [self._functions.name(number) for number in functions[:_NAMED]]
         if len(functions) > _NAMED:
             names.append(f"{format_count(len(functions) - _NAMED)} more")
         cost = f"the probes took {total:.0f} % of one CPU, more than --max-overhead {self._limit:g}%"
@@ -152,21 +155,3 @@ class Guard:
 
 def _cost(kind: SiteKind, cost_ns: Mapping[str, float]) -> float:
     return 0.0 if kind == SiteKind.CHAINED else float(cost_ns.get(str(kind), 0.0))
-
-
-def _groups(functions: Sequence[PlannedFunction]) -> list[list[int]]:
-    """What goes together with each function: those whose exits its own exits tell; nothing when that has a root."""
-    callers: dict[int, list[int]] = {}
-    for number, function in enumerate(functions):
-        for address in function.ended_by:
-            callers.setdefault(address, []).append(number)
-    groups = []
-    for number in range(len(functions)):
-        group, known = [number], {number}
-        for one in group:
-            fresh = set(callers.get(functions[one].address, ())) - known
-            known |= fresh
-            group += sorted(fresh)
-        stays = any(functions[one].root or functions[one].hidden for one in group)
-        groups.append([] if stays else group)
-    return groups

@@ -38,7 +38,7 @@ class Translator:
         self.fault_sites = FaultSites(plan, executable)
         self.call_sites = CallSiteTable(executable)
         self.function_values = FunctionValues(values, executable, len(plan.sites))
-        self.selfcheck = SelfCheck(plan, executable)
+        self.selfcheck = SelfCheck(self._site_address, executable)
         self.calls = 0
         self.events = 0
 

@@ -5,9 +5,9 @@ first event of every goroutine: its thread works for it, it began with a functio
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.errors import TargetError
-from funcrec.plan.sites import ProbePlan
 from funcrec.record.rings import Rows
 from funcrec.target.executable import Executable
 from funcrec.units import format_count
@@ -22,13 +22,13 @@ class SelfCheck:
     """Judges the beginning of a recording.
 
     Args:
-        plan: what is probed.
+        site_address: of each site of the plan, as linked.
         executable: of the traced processes.
     """
 
-    def __init__(self, plan: ProbePlan, executable: Executable) -> None:
+    def __init__(self, site_address: NDArray[np.int64], executable: Executable) -> None:
         self._executable = executable
-        self._site_address = np.array([site.address for site in plan.sites], dtype=np.int64)
+        self._site_address = site_address
         # The goroutines of a plugin were started by the program that loaded it.
         self._knows_starts = executable.settings.get("-buildmode") not in ("plugin", "shared")
         self._goroutines = self._strange = 0

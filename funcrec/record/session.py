@@ -22,6 +22,7 @@ from funcrec.record.attach import Way
 from funcrec.record.binary import Binary
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
+from funcrec.record.known import KnownFunctions
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
@@ -272,14 +273,17 @@ class _Session:
         translator = Translator(plan, self._executable, values)
         limit = self._request.max_overhead
         hands_over = probes.hands_over
-        guard = None if limit is None else Guard(plan, costs, limit, time.monotonic_ns(), lets_go=hands_over)
+        functions = KnownFunctions(plan.functions)
+        guard = None
+        if limit is not None:
+            guard = Guard(plan, functions, costs, limit, time.monotonic_ns(), lets_go=hands_over)
         adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO and hands_over else None
         if guard is not None and not hands_over:
             self._progress.say(
                 "funcrec: on this kernel no probe can be taken away while others go on: "
                 f"above --max-overhead {limit:g}% the recording ends"
             )
-        watch = Watch(probes, drain, plan, guard, adaptation)
+        watch = Watch(probes, drain, plan, functions, guard, adaptation)
         loop = Loop(
             scope=self._scope,
             probes=probes,

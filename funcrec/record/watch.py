@@ -11,6 +11,7 @@ from funcrec.record.adapt import Adaptation
 from funcrec.record.clocks import moment, wait_until
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
+from funcrec.record.known import KnownFunctions
 from funcrec.trace.records import NoteRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Watch:
         probes: armed.
         drain: of its rings.
         plan: what is probed.
+        functions: those of the plan.
         guard: None: the cost is counted, and nothing is done about it.
         adaptation: judges the exits of `plan`, None: they stay where they are.
     """
@@ -33,11 +35,12 @@ class Watch:
         probes: "Probes",
         drain: Drain,
         plan: ProbePlan,
+        functions: KnownFunctions,
         guard: Guard | None,
         adaptation: Adaptation | None = None,
     ) -> None:
         sites = len(plan.sites)
-        self._functions = plan.functions
+        self._functions = functions
         self._adaptation = adaptation
         self._probes = probes
         self._drain = drain
@@ -77,7 +80,7 @@ class Watch:
         if swap is None:
             return None
         self._probes.swap(swap.armed, swap.dropped)
-        names = [self._functions[number].name for number in swap.functions[:3]]
+        names = [self._functions.name(number) for number in swap.functions[:3]]
         more = f" and {len(swap.functions) - 3} more" if len(swap.functions) > 3 else ""
         text = f"exits of {', '.join(names)}{more} are seen at their RETs now: that is cheaper"
         return NoteRecord(time.monotonic_ns(), "exits", text)

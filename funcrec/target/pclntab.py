@@ -150,6 +150,7 @@ class PclnTable:
         """Let go of the names of all functions and of decoded tables; they are made again when asked for."""
         for made in ("_name_blob", "name_index", "names", "inlinings"):
             self.__dict__.pop(made, None)
+        self._file.cache_clear()
         self._pc_table.cache_clear()
 
     def find(self, pc: int) -> int | None:

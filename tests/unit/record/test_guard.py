@@ -5,6 +5,7 @@ import pytest
 
 from funcrec.plan.sites import PlannedFunction, ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.record.guard import Guard
+from funcrec.record.known import KnownFunctions
 
 COSTS = {"emulated": 1_000.0, "stepped": 10_000.0}
 SECOND = 1_000_000_000
@@ -29,7 +30,7 @@ def plan(*, root: bool = False, told: bool = False) -> ProbePlan:
 
 
 def guard(limit: float, hits: list[int], **of: bool) -> Guard:
-    subject = Guard(plan(**of), COSTS, limit, 0, patience=1)
+    subject = Guard(plan(**of), KnownFunctions(plan(**of).functions), COSTS, limit, 0, patience=1)
     subject.begin(0, NOTHING)
     subject.saw(np.array(hits))
     return subject
@@ -41,7 +42,7 @@ def test_below_the_limit_nothing_happens() -> None:
 
 
 def test_a_burst_is_borne() -> None:
-    subject = Guard(plan(), COSTS, 25, 0)
+    subject = Guard(plan(), KnownFunctions(plan().functions), COSTS, 25, 0)
     dear, cheap = np.array([30_000] * 6), np.array([10] * 6)
     verdicts = []
     for second, hits in enumerate([dear, dear, cheap, dear, dear, dear], start=1):
@@ -94,7 +95,7 @@ def test_what_is_all_too_dear_ends_it() -> None:
 
 
 def test_where_nothing_can_be_let_go_it_ends() -> None:
-    subject = Guard(plan(), COSTS, 5, 0, patience=1, lets_go=False)
+    subject = Guard(plan(), KnownFunctions(plan().functions), COSTS, 5, 0, patience=1, lets_go=False)
     subject.begin(0, NOTHING)
     subject.saw(np.array([9_000, 9_000, 3_000, 3_000, 10, 10]))
     verdict = subject.look(SECOND, NOTHING)
