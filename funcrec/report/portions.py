@@ -65,17 +65,19 @@ class Portion:
         carried: frames that are open before.
         to_end: what is open after them stays open.
         choose: says of a block (number and events) which events belong to it; None: all.
+        first: the first window has no more than about so many events.
     """
 
     blocks: Sequence[int]
     carried: Carried
     to_end: bool
     choose: "Callable[[int, EventColumns], NDArray[np.bool_]] | None" = None
+    first: int = 1 << 62
 
     @classmethod
     def all_of(cls, trace: "Trace") -> "Portion":
         """The whole trace."""
-        return cls(range(len(trace.reader.blocks)), Carried.none(), to_end=True)
+        return cls(range(len(trace.reader.blocks)), Carried.none(), to_end=True, first=FIRST)
 
     def read(self, trace: "Trace") -> Iterator[Part]:
         """Yield the events of each block.
@@ -106,7 +108,7 @@ def stretches(trace: "Trace", size: int, portion: Portion | None = None) -> Iter
     # Before this time nothing comes any more, once a block has been read.
     horizon = np.append(np.minimum.accumulate(begins[::-1])[::-1][1:], NEVER)
     held: list[Part] = []
-    n, wanted = 0, min(size, FIRST)
+    n, wanted = 0, min(size, portion.first)
     for at, part in enumerate(portion.read(trace)):
         held.append(part)
         n += len(part[1])

@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from hypothesis import event as seen
@@ -13,7 +14,8 @@ from funcrec.errors import UsageError
 from funcrec.report.calls import Calls
 from funcrec.report.excerpt import Bounds, excerpt
 from funcrec.report.filters import Selection, bounds_of, mask_of, select
-from funcrec.report.request import FilterRequest, TimeBound, TimeRange
+from funcrec.report.request import FilterRequest, TimeBound, TimeRange, parse_time_range
+from funcrec.report.stream import part_of
 from funcrec.report.trace import Trace
 from funcrec.trace.records import (
     CallSite,
@@ -26,6 +28,7 @@ from funcrec.trace.records import (
     SnapshotDelta,
 )
 from funcrec.trace.writer import TraceWriter
+from tests.bench.large import write_large
 from tests.calltrees import Event, header, make_trace, random_tree_events, standard_sites
 from tests.property.test_calls import NAMES, events, in_time_order, losses, notes
 
@@ -179,6 +182,19 @@ def test_call_trees(
     check(data, FilterRequest(time_range=during, goroutines=of))
     if of:
         check(data, FilterRequest(goroutines=of))
+
+
+def test_a_server_for_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "server.zst"
+    write_large(path, 600_000, 30, rest_ns=290_000)
+    whole = Trace(path)
+    for during, of in (("0.3s~0.5s", ()), ("50%~", ((7, 9),)), (None, ((50, 50),))):
+        request = FilterRequest(time_range=during and parse_time_range(during), goroutines=of)
+        made, wanted = part_of(Trace(path), request, at_once=True), select(whole, request)
+        assert made is not None
+        assert (made.numbers(made.rows) == wanted.rows).all()
+        for name in ("start_ns", "end_ns", "self_ns", "state", "depth", "entry_event", "exit_event"):
+            assert (made.of(getattr(made.calls, name)) == wanted.of(getattr(wanted.calls, name))).all(), name
 
 
 def test_parts_are_enough_where_nothing_forbids() -> None:
