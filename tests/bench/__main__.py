@@ -27,6 +27,7 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
         "start": lambda: recording.measure_start(folder / "start.zst"),
         "drain": lambda: recording.measure_drain(folder / "drain.zst"),
         "report": reporting.measure,
+        "parts": reporting.measure_parts,
         "answers": answers.measure,
         "values": values.measure,
         "peers": peers.measure,
