@@ -4,12 +4,13 @@ import ctypes
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record import shelter
-from funcrec.record.descriptors import Descriptor, hold_all
+from funcrec.record.descriptors import Descriptor, make_room
 from funcrec.record.syscall import LINK_CREATE, bpf
 
 TRACE_UPROBE_MULTI = 48
@@ -47,29 +48,35 @@ class MultiAttacher:
 
     def attach(self, offsets: Sequence[int], cookies: Sequence[int], pids: Sequence[int]) -> list[Descriptor]:
         """See `Attacher.attach`."""
-        return hold_all(Descriptor(self._attach(offsets, cookies, pid)) for pid in pids or [0])
+        make_room()
+        offset_array = np.asarray(offsets, dtype=np.uint64)
+        cookie_array = np.asarray(cookies, dtype=np.uint64)
+        wanted = list(pids) or [0]
+        paths = [ctypes.create_string_buffer(os.fsencode(self._twins.get(pid, self._path))) for pid in wanted]
+        makes = [
+            partial(
+                bpf,
+                LINK_CREATE,
+                LinkAttr(
+                    prog_fd=self._program,
+                    attach_type=TRACE_UPROBE_MULTI,
+                    path=ctypes.addressof(path),
+                    offsets=offset_array.ctypes.data,
+                    cookies=cookie_array.ctypes.data,
+                    count=len(offset_array),
+                    pid=pid,
+                ),
+            )
+            for pid, path in zip(wanted, paths, strict=True)
+        ]
+        try:
+            return [Descriptor(link) for link in shelter.made(makes)]
+        except shelter.NotMadeError as error:
+            pid = wanted[error.position]
+            raise _explain(error.code, self._twins.get(pid, self._path), len(offset_array), pid) from None
 
     def close(self) -> None:
         """Nothing is left beside the links."""
-
-    def _attach(self, offsets: Sequence[int], cookies: Sequence[int], pid: int) -> int:
-        offset_array = np.asarray(offsets, dtype=np.uint64)
-        cookie_array = np.asarray(cookies, dtype=np.uint64)
-        path = self._twins.get(pid, self._path)
-        encoded = ctypes.create_string_buffer(os.fsencode(path))
-        attr = LinkAttr(
-            prog_fd=self._program,
-            attach_type=TRACE_UPROBE_MULTI,
-            path=ctypes.addressof(encoded),
-            offsets=offset_array.ctypes.data,
-            cookies=cookie_array.ctypes.data,
-            count=len(offset_array),
-            pid=pid,
-        )
-        link, code = shelter.made(lambda: bpf(LINK_CREATE, attr))
-        if code:
-            raise _explain(code, path, len(offset_array), pid)
-        return link
 
 
 def _explain(code: int, path: str, count: int, pid: int) -> FuncrecError:
@@ -84,6 +91,10 @@ def _explain(code: int, path: str, count: int, pid: int) -> FuncrecError:
         return HostError(
             "this kernel cannot attach many probes at once (uprobe_multi, Linux 6.6)",
             remedy="use a kernel of 6.6 or later; funcrec doctor checks it",
+        )
+    if code == errno.EMFILE:
+        return HostError(
+            "no file descriptor is left for a link", remedy="ulimit -n 65536, or fewer processes at a time"
         )
     if code == _ENOTSUPP:
         return FuncrecError(

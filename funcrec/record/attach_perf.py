@@ -3,12 +3,13 @@
 The kernel takes about a tenth of a second to give one back, one after the other, also when the recorder is killed.
 """
 
-import contextlib
-import resource
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from funcrec.errors import FuncrecError, HostError
-from funcrec.record.descriptors import Descriptor, hold_all
+from funcrec.errors import HostError
+from funcrec.record import shelter
+from funcrec.record.descriptors import Descriptor, make_room
 from funcrec.record.perf_event import explain, link_to, open_event, uprobe_type
 
 MOST = 1000
@@ -31,34 +32,35 @@ class PerfAttacher:
                 f"{len(offsets)} probes are too many for this kernel, which gives them back one by one",
                 remedy=f"name fewer functions ({MOST} probes at most), or use Linux 6.6 or later",
             )
-        _make_room()
-        pairs = zip(offsets, cookies, strict=True)
-        return hold_all(self._attach(offset, cookie, pids or [0]) for offset, cookie in pairs)
+        make_room()
+        wanted = list(pids) or [0]
+        kind = uprobe_type() or 0
+        makes = [
+            partial(open_event, kind, pid, path=self._twins.get(pid, self._path), offset=offset)
+            for offset in offsets
+            for pid in wanted
+        ]
+        try:
+            events = shelter.made(makes)
+        except shelter.NotMadeError as error:
+            site, number = divmod(error.position, len(wanted))
+            path = self._twins.get(wanted[number], self._path)
+            raise explain(error.code, f"probe offset {offsets[site]:#x} of {path}", wanted[number]) from None
+        return self._link(events, cookies, len(wanted))
 
     def close(self) -> None:
         """Nothing is left beside the links."""
 
-    def _attach(self, offset: int, cookie: int, pids: Sequence[int]) -> Descriptor:
-        held: list[int] = []
-        try:
-            for pid in pids:
-                path = self._twins.get(pid, self._path)
-                event, code = open_event(uprobe_type() or 0, pid, path=path, offset=offset)
-                if code:
-                    raise explain(code, f"probe offset {offset:#x} of {path}", pid)
-                held.append(event)
-                link, code = link_to(event, self._program, cookie)
-                if code:
-                    raise explain(code, "link a program to a perf event")
-                held.insert(len(held) - 1, link)  # goes before its event
-        except FuncrecError:
-            Descriptor(*held).close()
-            raise
-        return Descriptor(*held)
-
-
-def _make_room() -> None:
-    """As many descriptors as this process may ever have."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    def _link(self, events: list[int], cookies: Sequence[int], processes: int) -> list[Descriptor]:
+        """Run the program at each hit; `events`: those of all processes for each cookie."""
+        links: list[int] = []
+        for position, event in enumerate(events):
+            link, code = link_to(event, self._program, cookies[position // processes])
+            if code:
+                shelter.given_up([partial(os.close, descriptor) for descriptor in (*links, *events)])
+                raise explain(code, "link a program to a perf event")
+            links.append(link)
+        # A link goes before its event.
+        pairs = [descriptor for pair in zip(links, events, strict=True) for descriptor in pair]
+        each = 2 * processes
+        return [Descriptor(*pairs[first : first + each]) for first in range(0, len(pairs), each)]

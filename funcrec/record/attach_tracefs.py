@@ -15,7 +15,7 @@ from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record import shelter
-from funcrec.record.descriptors import Descriptor
+from funcrec.record.descriptors import Descriptor, make_room
 from funcrec.record.perf_event import TRACEPOINT, explain, link_to, open_event
 from funcrec.record.places import Places
 from funcrec.record.processes import stat_fields
@@ -108,19 +108,15 @@ class TracefsAttacher:
     def _arm(self, name: str, link: int, pids: Sequence[int]) -> Descriptor:
         """Open the event for every process; the program is attached once, since it runs for all of them."""
         number = int((self._root / "events" / self._group / name / "id").read_text())
-        held: list[int] = []
+        make_room()
         try:
-            for pid in pids:
-                event, code = shelter.made(partial(open_event, TRACEPOINT, pid, config=number))
-                if code:
-                    raise explain(code, "open an event of its own", pid)
-                held.append(event)
-            linked, code = link_to(held[0], self._program, link)
-            if code:
-                raise explain(code, "link a program to an event")
-        except FuncrecError:
-            Descriptor(*held).close()
-            raise
+            held = shelter.made([partial(open_event, TRACEPOINT, pid, config=number) for pid in pids])
+        except shelter.NotMadeError as error:
+            raise explain(error.code, "open an event of its own", pids[error.position]) from None
+        linked, code = link_to(held[0], self._program, link)
+        if code:
+            shelter.given_up([partial(os.close, event) for event in held])
+            raise explain(code, "link a program to an event")
         return Descriptor(linked, *held)
 
 

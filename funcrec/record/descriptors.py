@@ -1,9 +1,8 @@
 """A link that is nothing but file descriptors."""
 
+import contextlib
 import os
-from collections.abc import Iterable
-
-from funcrec.errors import FuncrecError
+import resource
 
 
 class Descriptor:
@@ -26,18 +25,8 @@ class Descriptor:
             os.close(self._numbers.pop(0))
 
 
-def hold_all(made: Iterable[Descriptor]) -> list[Descriptor]:
-    """All links of some that are made one by one, or none.
-
-    Raises:
-        FuncrecError: one could not be made; those before it are closed, the last first.
-    """
-    links: list[Descriptor] = []
-    try:
-        for link in made:
-            links.append(link)
-    except FuncrecError:
-        while links:
-            links.pop().close()
-        raise
-    return links
+def make_room() -> None:
+    """Allow as many descriptors as this process may ever have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -115,6 +115,6 @@ class Links:
 def _close(links: list[Link]) -> None:
     if not links:
         return
-    shelter.given_up(link.disarm for link in links)
+    shelter.given_up([link.disarm for link in links])
     while links:
         links.pop().close()

@@ -39,6 +39,7 @@ class Machine:
         uname: as the kernel has it.
         source: its file in bpf/.
         sys_bpf, sys_perf_event_open: numbers of system calls.
+        breakpoint: what uprobes put in the place of an instruction: UPROBE_SWBP_INSN of the kernel.
         scrap: see ScrapCode.
         moving_images: whether position-independent programs can be recorded where links carry no cookies: the place of
             the image is read from the return address that newproc1 leaves on the stack, on arm64 in a register.
@@ -50,6 +51,7 @@ class Machine:
     source: str
     sys_bpf: int
     sys_perf_event_open: int
+    breakpoint: bytes
     scrap: ScrapCode
     moving_images: bool = True
     untried: str = ""
@@ -61,6 +63,7 @@ X86_64 = Machine(
     source="amd64.h",
     sys_bpf=321,
     sys_perf_event_open=298,
+    breakpoint=b"\xcc",
     scrap=ScrapCode(
         before=bytes.fromhex("4156 4989f6"),  # push r14; mov r14, rsi
         sites={SiteKind.EMULATED: bytes.fromhex("6690"), SiteKind.STEPPED: bytes.fromhex("89c0")},  # nop; mov eax, eax
@@ -74,6 +77,7 @@ ARM64 = Machine(
     source="arm64.h",
     sys_bpf=280,
     sys_perf_event_open=241,
+    breakpoint=(0xD42000A0).to_bytes(4, "little"),  # brk #5
     scrap=ScrapCode(
         # mov x2, x28; mov x28, x1
         before=b"".join(word.to_bytes(4, "little") for word in (0xAA1C03E2, 0xAA0103FC)),

@@ -18,7 +18,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ProbePlan, ProbeSite, Role, SiteKind
 from funcrec.plan.values import ValuePlans
 from funcrec.record import maps
-from funcrec.record.attach import Attacher, Way, attacher, cookies
+from funcrec.record.attach import Attacher, Way, attacher, cookie, cookies
 from funcrec.record.calibrate import hit_costs
 from funcrec.record.captures import ValueRing
 from funcrec.record.clocks import moment, wait_until
@@ -42,6 +42,7 @@ from funcrec.record.resultmaps import result_maps
 from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
 from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
+from funcrec.record.strays import take_away
 from funcrec.record.valuemaps import value_maps
 from funcrec.target.runtime_layout import RuntimeLayout
 from funcrec.units import format_size
@@ -233,6 +234,17 @@ class Probes:
         rows, _ = condition_maps(plans, ())
         sites = map_array(self._descriptors["condition_sites"], len(rows), rows.dtype, writable=True)
         sites[self._max_sites :] = rows[self._max_sites :]
+
+    def take_away_strays(self, path: str, pids: Sequence[int], twins: Mapping[int, str]) -> dict[int, int]:
+        """Take breakpoints out of processes that killed recorders left; call it before `attach`.
+
+        Returns:
+            pid -> how many, of those that had any.
+        """
+        self._control["closed"] = 1
+        nobody = cookie(self._max_sites, ProbeSite(0, 0, 0, Role.POINT), root=False)  # a site of the calibration
+        freed = {pid: take_away(pid, twins.get(pid, path), self._attacher, nobody) for pid in pids}
+        return {pid: count for pid, count in freed.items() if count}
 
     def attach(
         self,

@@ -47,7 +47,7 @@ def running(identity: FileIdentity) -> list[int]:
 def maps(pid: int, identity: FileIdentity) -> bool:
     """Whether a process has code of the file mapped, such as that of a library."""
     # who only reads the file, as we do, does not run it
-    return any("x" in permissions for _, permissions, _ in _mappings(pid, identity))
+    return any("x" in permissions for _, permissions, _ in mappings(pid, identity))
 
 
 def in_memory(pid: int, identity: FileIdentity, offset: int, size: int) -> bytes | None:
@@ -55,7 +55,7 @@ def in_memory(pid: int, identity: FileIdentity, offset: int, size: int) -> bytes
 
     None: it has not mapped them, it is gone, or it is not ours to see.
     """
-    for span, _, start in _mappings(pid, identity):
+    for span, _, start in mappings(pid, identity):
         if start <= offset and offset + size <= start + len(span):
             try:
                 with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
@@ -65,8 +65,8 @@ def in_memory(pid: int, identity: FileIdentity, offset: int, size: int) -> bytes
     return None
 
 
-def _mappings(pid: int, identity: FileIdentity) -> Iterator[tuple[range, str, int]]:
-    """Addresses, permissions and file offset of each mapping of the file; none when they are not ours to see."""
+def mappings(pid: int, identity: FileIdentity) -> Iterator[tuple[range, str, int]]:
+    """Yield addresses, permissions and file offset of each mapping of the file; none when they are not ours to see."""
     number = str(identity.inode)
     device = f"{os.major(identity.device):02x}:{os.minor(identity.device):02x}"
     try:
@@ -114,6 +114,15 @@ def stat_fields(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def is_debugged(pid: int) -> bool:
+    """Whether a debugger holds the process (TracerPid of proc(5)); False when that cannot be known."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return False
+    return "\nTracerPid:\t0\n" not in status
 
 
 def parent_of(pid: int) -> int:

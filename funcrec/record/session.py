@@ -302,10 +302,13 @@ class _Session:
         try:
             drain.start()
             self._binary.hold()
-            for pid in self._chosen.pids or here:
+            found = self._chosen.pids or here
+            for pid in found:
                 self._binary.check_image(pid, self._chosen.twins.get(pid))
             # Probes go to the inode of what was read, even when the path is replaced meanwhile.
             path = f"/proc/self/fd/{self._binary.descriptor}"
+            for pid, count in probes.take_away_strays(path, found, self._chosen.twins).items():
+                self._progress.say(f"funcrec: {count} breakpoints in pid {pid} that nobody held are gone")
             probes.attach(plan, path, self._chosen.pids, twins=self._chosen.twins, entry_only=self._request.entry_only)
             self._announce(plan, here)
             if self._program is not None:

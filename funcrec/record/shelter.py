@@ -12,51 +12,102 @@ import os
 import signal
 import socket
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 _KILLED = errno.EINTR
+_TOGETHER = 16  # children that give up links
 
 
-def made(make: Callable[[], tuple[int, int]]) -> tuple[int, int]:
-    """Have a child make a descriptor.
+class NotMadeError(Exception):
+    """One of several descriptors could not be made.
+
+    Attributes:
+        position: of what should have made it.
+        code: error number.
+    """
+
+    def __init__(self, position: int, code: int) -> None:
+        super().__init__(position, code)
+        self.position = position
+        self.code = code
+
+
+def made(makes: Sequence[Callable[[], tuple[int, int]]]) -> list[int]:
+    """Have one child make descriptors, one after the other.
 
     Args:
-        make: returns a descriptor and an error number, of which one means nothing.
+        makes: each returns a descriptor and an error number, of which one means nothing.
 
     Returns:
-        the same; the descriptor is ours.
+        the descriptors, which are ours.
+
+    Raises:
+        NotMadeError: one of them could not be made; those before it are given up.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     child = _fork()
     if child == 0:
         try:
             ours.close()
-            descriptor, code = make()
-            socket.send_fds(theirs, [code.to_bytes(4, "little")], [] if code else [descriptor])
+            for make in makes:
+                descriptor, code = make()
+                socket.send_fds(theirs, [code.to_bytes(4, "little")], [] if code else [descriptor])
+                if code:
+                    break
         finally:
             os._exit(0)
     theirs.close()
+    descriptors: list[int] = []
+    code = 0
     with ours:
-        answer, descriptors, _, _ = socket.recv_fds(ours, 4, 1, socket.MSG_CMSG_CLOEXEC)
+        while not code and len(descriptors) < len(makes):
+            answer, fresh, _, _ = socket.recv_fds(ours, 4, 1, socket.MSG_CMSG_CLOEXEC)
+            code = int.from_bytes(answer, "little") if answer else _KILLED
+            if not code and not fresh:
+                code = errno.EMFILE  # the kernel drops a descriptor that has no room here
+            descriptors += fresh
     _reap(child)
-    return descriptors[0] if descriptors else -1, int.from_bytes(answer, "little") if answer else _KILLED
+    if code:
+        given_up([partial(os.close, descriptor) for descriptor in descriptors])
+        raise NotMadeError(len(descriptors), code)
+    return descriptors
 
 
-def given_up(closes: Iterable[Callable[[], None]]) -> None:
-    """Call what closes descriptors of ours; a child gives them up last, and is gone when this returns."""
+def given_up(closes: Sequence[Callable[[], None]]) -> None:
+    """Close descriptors of ours; children give them up last, and are gone when this returns.
+
+    The kernel lets everybody wait for some hundredths of a second with each link that goes. They can wait together.
+
+    Args:
+        closes: each closes some, in any order.
+    """
+    count = max(1, min(_TOGETHER, len(closes) // 4))
+    shares = [closes[first::count] for first in range(count)]
     waiting, over = os.pipe()
-    child = _fork()
-    if child == 0:
-        os.close(over)
-        os.read(waiting, 1)  # until it is closed, also by our death
-        os._exit(0)
+    children = []
+    for own in range(count):
+        children.append(_fork())
+        if children[-1] == 0:
+            try:
+                os.close(over)
+                for share in shares[:own] + shares[own + 1 :]:
+                    _call(share)
+                os.read(waiting, 1)  # until it is closed, also by our death
+            finally:
+                os._exit(0)
     os.close(waiting)
     try:
-        for close in closes:
-            close()
+        _call(closes)
     finally:
         os.close(over)
-        _reap(child)
+        for child in children:
+            _reap(child)
+
+
+def _call(closes: Iterable[Callable[[], None]]) -> None:
+    for close in closes:
+        close()
 
 
 def _fork() -> int:

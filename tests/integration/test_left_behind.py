@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from funcrec.record.strays import breakpoints
 from tests.conftest import FUNCREC, LIMIT_S, Program, Starter, funcrec, probes, wait_until
 from tests.soak import kills
 from tests.toolchain import PROGRAMS, go_build
@@ -74,6 +75,51 @@ def test_killed_while_probes_come_and_go(
         recording.interrupt(signal.SIGKILL)
         recording.process.communicate()
         wait_until(lambda: not probes(program.pid, hot), "the probes are gone")
+    program.process.kill()
+
+
+def test_breakpoints_of_a_recorder_that_was_killed_as_a_group_go_with_the_next_one(
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path
+) -> None:
+    """All of its processes at one moment of arming, as a control group is killed: the kernel may leave breakpoints."""
+    program = start_program(hot, "20", "2", "forever")
+    assert program.read_line() == "ready"
+    program.proceed()
+    for number in range(3):
+        mark = f"{hot}-{number}"
+        name = f"{number}.zst"
+        recording = start_recording(hot, ["*"], options=["-p", str(program.pid)], env={kills.MARK: mark}, name=name)
+        while not probes(program.pid, hot):
+            assert recording.process.poll() is None
+        kills.kill_all(mark)
+        recording.process.communicate()
+        wait_until(lambda mark=mark: not kills.marked(mark), "all are gone")
+        if breakpoints(program.pid, str(hot)):
+            break
+    left = len(breakpoints(program.pid, str(hot)))
+    assert left == len(probes(program.pid, hot))
+    after = start_recording(hot, ["main.outer"], options=["-p", str(program.pid), "--duration", "1ms"]).finish()
+    assert after.status == 0, after.stderr
+    assert not probes(program.pid, hot)
+    assert (f"{left} breakpoints in pid {program.pid} that nobody held are gone" in after.stderr) == (left > 0)
+    assert program.process.poll() is None
+    program.process.kill()
+
+
+def test_breakpoints_of_others_stay(start_recording: Starter, start_program: Callable[..., Program], hot: Path) -> None:
+    program = start_program(hot, "20", "2", "forever")
+    assert program.read_line() == "ready"
+    first = start_recording(hot, ["main.*"], options=["-p", str(program.pid)], name="first.zst")
+    first.wait_armed()
+    held = probes(program.pid, hot)
+    assert set(breakpoints(program.pid, str(hot))) == held
+    options = ["-p", str(program.pid), "--duration", "1ms"]
+    second = start_recording(hot, ["main.outer"], options=options, name="second.zst").finish()
+    assert "that nobody held" not in second.stderr
+    assert probes(program.pid, hot) == held
+    first.interrupt()
+    assert first.finish().status == 0
+    assert not probes(program.pid, hot)
     program.process.kill()
 
 
