@@ -1,12 +1,13 @@
 """Traces made in memory: a source of events for `Trace`, random call trees, and a slow reference for pairing."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from funcrec.ahead import mapped_ahead
 from funcrec.report.trace import Trace
 from funcrec.trace.records import (
     CallSite,
@@ -80,6 +81,9 @@ class MemorySource:
 
     def events(self, number: int) -> EventColumns:
         return self.parts[number]
+
+    def events_of(self, numbers: Sequence[int]) -> Iterator[EventColumns]:
+        return mapped_ahead(self.events, numbers)
 
 
 def columns(events: Sequence[Event]) -> EventColumns:

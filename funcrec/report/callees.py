@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.errors import TraceError
-from funcrec.report.streams import Index, read_block, site_roles
+from funcrec.report.streams import Index, read_blocks, site_roles
 from funcrec.trace.records import EventColumns, SiteRole
 from funcrec.trace.spans import Spans
 
@@ -47,7 +47,7 @@ def have_callees(
         if read >= _MOST_BLOCKS:
             raise TraceError("too many blocks have to be read", remedy="read all of it")
         read += 1
-        events = read_block(trace, block)
+        events = next(read_blocks(trace, [block]))
         first = trace.reader.blocks[block].first_event
         for stack, run in _runs(events):
             at = waiting.get(stack, -1)

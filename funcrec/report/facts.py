@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
@@ -11,7 +12,6 @@ from funcrec.report.overhead import site_costs, total_cost_ns
 from funcrec.report.request import Overhead
 from funcrec.report.trace import Trace
 from funcrec.report.views.heading import busy_ns, cost_line, cost_text, note_lines
-from funcrec.report.windows import Foresight
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def facts_of(selection: Selection, file: str) -> Facts:
     """Collect the facts of a selection."""
     tally = Tally(selection.trace)
     tally.add(selection)
-    return tally.facts(selection, file, None)
+    return tally.facts(file, None)
 
 
 class Tally:
@@ -65,12 +65,16 @@ class Tally:
         self._states = np.zeros(len(State), np.int64)
         self._functions = np.zeros(len(trace.functions), np.bool_)
         self._goroutines: set[tuple[int, int]] = set()
+        self._trace, self._kept, self._cost = trace, True, ""
         self._measured = bool(site_costs(trace).any())
 
     def add(self, selection: Selection) -> None:
         """Take in a part."""
         calls, since = selection.calls, selection.since
         self._calls += selection.total - since
+        self._kept = selection.request.overhead == Overhead.KEEP
+        if selection.window is None or selection.window.total is not None:  # there is no other part
+            self._cost = cost_text(selection)
         self._shown += len(selection)
         self._states += np.bincount(selection.of(calls.state), minlength=len(State))
         self._functions |= np.bincount(selection.of(calls.function), minlength=len(self._functions)) > 0
@@ -79,11 +83,10 @@ class Tally:
             own = slice(since, None)
             self._busy_ns += busy_ns(replace(calls, **{name: getattr(calls, name)[own] for name in _BUSY}))
 
-    def facts(self, selection: Selection, file: str, foresight: Foresight | None) -> Facts:
-        """Return the facts, once all parts were taken in; `selection` is any of them, `foresight` that of windows."""
-        trace, kept = selection.trace, selection.request.overhead == Overhead.KEEP
-        cost = total_cost_ns(trace, None if foresight is None else foresight.hits)
-        whole = foresight is None
+    def facts(self, file: str, hits: NDArray[np.int64] | None) -> Facts:
+        """Return the facts, once all parts were taken in; `hits` are those of each site, None with a single part."""
+        trace, kept = self._trace, self._kept
+        cost = total_cost_ns(trace, hits)
         return Facts(
             file=file,
             calls=self._calls,
@@ -97,7 +100,7 @@ class Tally:
             shortcomings=tuple(trace.shortcomings),
             span_ns=trace.end_ns - trace.start_ns,
             cost_ns=float(cost),
-            cost=cost_text(selection) if whole else cost_line(trace, cost, self._busy_ns, kept=kept),
+            cost=self._cost or cost_line(trace, cost, self._busy_ns, kept=kept),
             kept=kept,
             guard=tuple(note_lines(trace)),
         )

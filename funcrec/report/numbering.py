@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.calls import Calls
-from funcrec.report.streams import Index, read_block, site_roles
+from funcrec.report.streams import Index, read_blocks, site_roles
 from funcrec.trace.records import EventColumns, SiteRole
 from funcrec.trace.spans import Spans
 from funcrec.trace.standing import take
@@ -34,7 +34,7 @@ def numbers_of(trace: "Trace", spans: Spans, calls: Calls) -> Index:
     ordered = np.sort(start_ns)
     inside = np.searchsorted(ordered, t_max, side="right") > np.searchsorted(ordered, t_min)
     for block in np.flatnonzero(inside).tolist():
-        events = read_block(trace, block)
+        events = next(read_blocks(trace, [block]))
         entry = np.flatnonzero(begins[events.site])
         at = np.flatnonzero((start_ns >= t_min[block]) & (start_ns <= t_max[block]))
         numbers[at] += _before(take(events, entry), infos[block].first_event + entry, calls, at)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.letgo import NEVER
-from funcrec.report.streams import Index, read_block
+from funcrec.report.streams import Index, read_blocks
 from funcrec.trace.records import EventColumns
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Portion:
         Raises:
             TraceError: a block cannot be read.
         """
-        for number in self.blocks:
-            events = read_block(trace, number)
+        for number, events in zip(self.blocks, read_blocks(trace, self.blocks), strict=True):
             # Where earlier blocks turned out to be damaged, this one's events have other numbers than before.
             first = trace.reader.blocks[number].first_event
             numbers = np.arange(first, first + len(events))

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from funcrec.ahead import made_ahead
 from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
 from funcrec.report.builtin import BUILT_IN
 from funcrec.report.excerpt import Bounds, excerpt
 from funcrec.report.filters import Selection, bounds_of, mask_of, select
 from funcrec.report.letgo import NEVER
 from funcrec.report.request import FilterRequest, Overhead
-from funcrec.report.windows import SIZE, Foresight, Passage, look_ahead
+from funcrec.report.windows import SIZE, ApartError, Foresight, Passage, look_ahead
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
@@ -55,6 +59,11 @@ class Stream:
         """What is known of all windows; None when there is only one."""
         return None if self._at_once or self._part is not None else look_ahead(self.trace, self._size)
 
+    @property
+    def hits(self) -> NDArray[np.int64] | None:
+        """Number of events of each site; None when there is only one part."""
+        return None if self.foresight is None else self.foresight.hits
+
     def whole(self) -> Selection:
         """Return all calls at once."""
         selection = self._only or select(self.trace, self.request)
@@ -63,7 +72,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Selection]:
         calls = shown = 0  # of this time: some look at a trace twice
-        for selection in self._made() if self._only is None else (self._only,):
+        for selection in made_ahead(self._made()) if self._only is None else (self._only,):
             calls += selection.total - selection.since
             shown += len(selection)
             self.calls, self.shown = calls, shown
@@ -79,6 +88,39 @@ class Stream:
         for window in Passage(self.trace, self._size, self.foresight).windows():
             mask = mask_of(self.trace, window.calls, self.request, window.known)
             yield Selection(self.trace, window.calls, mask, self.request, window)
+
+
+class Finished:
+    """What a stream has, as one passage tells it: calls when they are over, in no order.
+
+    Args:
+        trace, request, size: as for `Stream`.
+
+    Raises:
+        ApartError: the trace or the filters need more than one passage; also while it is gone through.
+    """
+
+    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE) -> None:
+        events = sum(block.n for block in trace.reader.blocks)
+        # These filters look at all of the trace, or take a part of it.
+        of_all = request.time_range or request.goroutines or request.pids or needs_everything(request)
+        if events <= size or of_all:
+            raise ApartError
+        self._trace, self._request = trace, request
+        self._passage = Passage(trace, size)
+
+    def __iter__(self) -> Iterator[Selection]:
+        return made_ahead(self._made())
+
+    def _made(self) -> Iterator[Selection]:
+        for window in self._passage.finished():
+            mask = mask_of(self._trace, window.calls, self._request, window.known)
+            yield Selection(self._trace, window.calls, mask, self._request, window)
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """Number of events of each site; to be asked at the end."""
+        return self._passage.hits
 
 
 def chosen(trace: "Trace", request: FilterRequest) -> Selection:

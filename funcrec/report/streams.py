@@ -1,6 +1,6 @@
 """All events of a trace, grouped by the stack they happened on and in time order: what pairing works on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,26 +120,18 @@ def arrange(columns: "FileColumns", runs: Runs, number: Index | None = None) -> 
     return Streams(stacks, runs, time_ns, site, depth, event, columns.tid, columns.caller, number)
 
 
-def read_blocks(trace: "Recording") -> Iterator[EventColumns]:
-    """Yield the events of each block.
+def read_blocks(trace: "Recording", numbers: Sequence[int] | None = None) -> Iterator[EventColumns]:
+    """Yield the events of some blocks, or of each.
 
     Raises:
         TraceError: a block cannot be read.
     """
-    for number in range(len(trace.reader.blocks)):
-        yield read_block(trace, number)
-
-
-def read_block(trace: "Recording", number: int) -> EventColumns:
-    """Return the events of a block.
-
-    Raises:
-        TraceError: it cannot be read.
-    """
-    events: EventColumns = trace.reader.events(number)
-    if len(events) and int(events.site.max()) >= len(trace.sites):
-        raise TraceError(f"block {number} of {trace.path} has an event of an unknown site", remedy="record it again")
-    return events
+    chosen = range(len(trace.reader.blocks)) if numbers is None else numbers
+    for number, events in zip(chosen, trace.reader.events_of(chosen), strict=True):
+        if len(events) and int(events.site.max()) >= len(trace.sites):
+            cause = f"block {number} of {trace.path} has an event of an unknown site"
+            raise TraceError(cause, remedy="record it again")
+        yield events
 
 
 class FileColumns:

@@ -140,6 +140,10 @@ class Foresight:
         return place
 
 
+class ApartError(Exception):
+    """Calls cannot be told window by window in one passage."""
+
+
 class Passage:
     """One way through a trace, from the first window to the last.
 
@@ -227,6 +231,47 @@ class Passage:
             yield window
             del window
             begin_ns = until
+
+    def finished(self) -> Iterator[Window]:
+        """Yield the calls that are over in each window, in no order, behind those that are still open.
+
+        Nothing has to be known of later windows, so that one passage is enough.
+
+        Raises:
+            ApartError: how a call ended is not told by its own events alone, or one window must have all of them.
+            TraceError: a block cannot be read.
+        """
+        nothing = Known(np.empty(0, np.uint32), np.empty(0, np.uint64))
+        begin_ns = 0
+        if not self._ends_are_told():
+            raise ApartError
+        for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
+            streams = self._streams(parts)
+            if streams.stacks.system.any() or (number and self._takes_back(streams)):
+                raise ApartError
+            part = self._pair(streams, last=until == NEVER)
+            over = part.over if until != NEVER else np.ones(len(part.over), np.bool_)
+            still = np.flatnonzero(~over)
+            self._carry(part, still, None)
+            order = np.concatenate((still, np.flatnonzero(over)))
+            window = Window(self._table(part, order), order[:0], len(still), begin_ns, until, nothing)
+            del streams, part, order  # the next window takes as much
+            if len(self._carried) > self._size:
+                raise ApartError
+            yield window
+            del window
+            begin_ns = until
+        if not self._ends_are_told():  # damage came to light
+            raise ApartError
+
+    def _ends_are_told(self) -> bool:
+        trace = self._trace
+        return not (trace.lost or any(note.functions for note in trace.notes) or lost_faults(trace))
+
+    @property
+    def hits(self) -> Index:
+        """Number of events of each site in the windows so far."""
+        return self._hits
 
     def foresight(self) -> Foresight:
         """Return what was learnt on the way; to be asked at its end."""
@@ -331,9 +376,8 @@ class Passage:
         columns = call_columns(streams, part.frames, part.ends)
         start_ns, end_ns = columns["start_ns"], columns["end_ns"]
         own = self_times(start_ns, end_ns, columns["parent"])
-        if known is not None:
-            whole = end_ns[at] - start_ns[at] - known.callees_ns[known.place(part.number[at])]
-            own[at] = np.where(end_ns[at] < 0, -1, np.maximum(whole, 0))
+        callees_ns = part.callees_ns[at] if known is None else known.callees_ns[known.place(part.number[at])]
+        own[at] = np.where(end_ns[at] < 0, -1, np.maximum(end_ns[at] - start_ns[at] - callees_ns, 0))
         columns["self_ns"] = own
         return make_table(columns, order, streams.stacks, streams.runs, streams.tid, streams.caller, streams.number)
 

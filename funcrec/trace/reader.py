@@ -6,12 +6,14 @@ left out, counted and told; TraceError is the only exception.
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.ahead import mapped_ahead
 from funcrec.errors import TraceError
 from funcrec.trace import bodies, codec
 from funcrec.trace.budgets import ObjectBudget, check_budgets
@@ -119,14 +121,27 @@ class TraceReader:
         Raises:
             IndexError: there is no such block.
         """
+        return self._kept(number, self._decoded(number))
+
+    def events_of(self, numbers: Sequence[int]) -> Iterator[EventColumns]:
+        """Decode some blocks as `events` does, the next ones on another thread while one is used."""
+        for number, found in zip(numbers, mapped_ahead(self._decoded, numbers), strict=True):
+            yield self._kept(number, found)
+
+    def _decoded(self, number: int) -> EventColumns | BadRecordError:
         block = self._blocks[number]
         try:
             events = codec.decode_events(self._body(block.place), block.known)
             _require_prefix(events, block.place.prefix)
             return events
         except BadRecordError as error:
-            self._lose_block(block, error)
+            return error
+
+    def _kept(self, number: int, found: EventColumns | BadRecordError) -> EventColumns:
+        if isinstance(found, BadRecordError):
+            self._lose_block(self._blocks[number], found)
             return _NO_EVENTS
+        return found
 
     def values(self, number: int) -> ValueColumns | None:
         """Decode the captures of a block, in the order they were given; None when there is none that can be read.

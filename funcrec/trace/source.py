@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -29,6 +30,7 @@ class Source:
         self.name = (
             os.fspath(origin) if isinstance(origin, str | os.PathLike) else str(getattr(origin, "name", "trace"))
         )
+        self._lock = threading.Lock()
         self._owned = False  # a file that the caller opened is the caller's to close
         try:
             self._file = self._open(origin)
@@ -56,8 +58,9 @@ class Source:
             TraceError: the file cannot be read.
         """
         try:
-            self._file.seek(offset)
-            return self._file.read(size)
+            with self._lock:  # of two threads that read, one may come between
+                self._file.seek(offset)
+                return self._file.read(size)
         except (OSError, ValueError) as error:
             raise self._failure(error) from error
 

@@ -48,9 +48,9 @@ ALLOWED = {
     "lang": {"errors", "units"},
     "target": {"errors", "units", "lang"},
     "plan": {"errors", "units", "lang", "target", "collection"},
-    "trace": {"errors", "units", "lang", "resources"},
+    "trace": {"errors", "units", "lang", "resources", "ahead"},
     "record": {"errors", "units", "lang", "resources", "plan", "target", "trace"},
-    "report": {"errors", "units", "lang", "trace", "collection"},
+    "report": {"errors", "units", "lang", "trace", "collection", "ahead"},
 }
 FOREIGN = {"elftools": {"target"}, "iced_x86": {"target"}, "bcc": {"record"}}
 

@@ -1,6 +1,7 @@
 """stat: totals and percentiles by key."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +15,14 @@ from funcrec.report.filters import Selection
 from funcrec.report.grouping import APART, column_name, group
 from funcrec.report.labels import function_names
 from funcrec.report.request import FilterRequest, Names
-from funcrec.report.stream import Stream
+from funcrec.report.stream import Finished, Stream
 from funcrec.report.summary import Summary, average_ns, deviation_ns, merge, percentile_ns, summarise
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, duration_column, text_column
-from funcrec.report.windows import SIZE
+from funcrec.report.windows import SIZE, ApartError
 
 ERROR = "err != nil"
+_TOGETHER = 4  # summaries are merged so many at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +63,23 @@ def stat_task(file: TraceFile, request: StatRequest) -> Stat:
 def stat_of(trace: Trace, name: str, request: StatRequest, size: int = SIZE) -> Stat:
     """Add up a trace, window by window (of about `size` events) where groups and errors need no recorded values."""
     at_once = request.errors or not all(column_name(each) in APART for each in request.by)
-    stream = Stream(trace, request.filters, size, at_once=at_once)
-    tally = Tally(trace)
-    summary: Summary | None = None
+    if not at_once:
+        with suppress(ApartError):
+            return _added(Finished(trace, request.filters, size), trace, name, request)
+    return _added(Stream(trace, request.filters, size, at_once=at_once), trace, name, request)
+
+
+def _added(stream: Finished | Stream, trace: Trace, name: str, request: StatRequest) -> Stat:
+    tally, summaries = Tally(trace), list[Summary]()
     for selection in stream:
         tally.add(selection)
-        part = _summary(selection, name, request)
-        summary = part if summary is None else merge([summary, part])
-    facts = tally.facts(selection, name, stream.foresight)
-    if summary is None:
-        raise ValueError("a trace has at least one part")
+        summaries.append(_summary(selection, name, request))
+        if len(summaries) == _TOGETHER:
+            summaries = [merge(summaries)]
+        del selection  # while the next one is made
+    facts = tally.facts(name, stream.hits)
     sources = _sources(trace, request.names) if request.sources else {}
-    return Stat([facts], replace(summary, span_ns=facts.span_ns), sources)
+    return Stat([facts], replace(merge(summaries), span_ns=facts.span_ns), sources)
 
 
 def _summary(selection: Selection, name: str, request: StatRequest) -> Summary:
