@@ -34,6 +34,25 @@ def test_four_blocks_take_as_much_as_one():
     assert quarters < 1.05 * whole
 
 
+def test_who_has_time_writes_less():
+    """The same events but for the last one's time, which says how many there are a second."""
+    n = 1 << 16
+    random = np.random.default_rng(3)
+    ways = random.integers(0, 64, (200, 24))
+    steps = ways[random.pareto(1, n // 24 + 1).astype(int) % len(ways)].ravel()[:n]
+    times = START.monotonic_ns + np.cumsum(random.integers(0, 256, n))
+    one = np.ones(n, np.uint32)
+    sizes = []
+    for pause_ns in (0, 60_000_000_000):
+        times[-1] += pause_ns
+        events = EventColumns(
+            times, one, one.astype(np.uint64), np.zeros(n, np.uint64), one, one % 2,
+            8 * np.cumsum(steps).astype(np.uint32), one * 0,
+        )  # fmt: skip
+        sizes.append(_size(events, n))
+    assert sizes[1] < 0.99 * sizes[0]
+
+
 def _size(events: EventColumns, most: int) -> int:
     writer = TraceWriter(io.BytesIO(), header())
     writer.snapshot(snapshot())
