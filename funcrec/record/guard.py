@@ -58,7 +58,7 @@ class Guard:
         cost_ns: of one hit by site kind.
         limit_percent: of one CPU.
         now_ns: monotonic time at which it begins to watch.
-        patience: it acts after so many periods above the limit in a row.
+        patience: it acts after so many seconds above the limit in a row.
         lets_go: False: nothing can be let go here, so that above the limit all ends.
     """
 
@@ -84,7 +84,7 @@ class Guard:
         self._since_ns = now_ns
         self._patience = patience
         self._lets_go = lets_go
-        self._over = 0  # periods in a row
+        self._over_ns = 0  # how long in a row
 
     @cached_property
     def _groups(self) -> list[list[int]]:
@@ -110,11 +110,24 @@ class Guard:
         hits = self._events + elsewhere - self._elsewhere
         percent = hits * self._cost * (100.0 / elapsed)  # of one CPU, by site
         self.begin(now_ns, elsewhere)
-        self._over = self._over + 1 if percent.sum() > self._limit else 0
-        if self._over < self._patience:
+        self._over_ns = self._over_ns + elapsed if percent.sum() > self._limit else 0
+        if self._over_ns < self._patience * _PERIOD_NS:
             return None
-        self._over = 0
+        self._over_ns = 0
         return self._judge(percent, hits * (1e9 / elapsed))
+
+    def look_back(self, now_ns: int, elsewhere: Counts) -> Verdict | None:
+        """Judge all the time since the window began, once it is as long as patience lasts.
+
+        For the time in which probes are set and nothing else can be done. See `look`.
+        """
+        elapsed = now_ns - self._since_ns
+        if elapsed < self._patience * _PERIOD_NS:
+            return None
+        hits = self._events + elsewhere - self._elsewhere
+        percent = hits * self._cost * (100.0 / elapsed)
+        self.begin(now_ns, elsewhere)
+        return self._judge(percent, hits * (1e9 / elapsed)) if percent.sum() > self._limit else None
 
     def begin(self, now_ns: int, elsewhere: Counts) -> None:
         """Begin a new window, such as after functions were let go: what was before would be held against the rest."""

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ class Loop:
         self._replaced = False
         self._selfcheck = translator.selfcheck
         self.refusal: TargetError | None = None
+        self._early: list[NoteRecord] = []
         self._ending = ""  # why, once something here wants the recording to end
         self._processes = ProcessTable()
         self._captures = CaptureStore(waits=waits)
@@ -98,6 +100,24 @@ class Loop:
             self._take()
             if reason:
                 return reason
+
+    def judge_arming(self) -> Sequence[int]:
+        """Return sites that are not worth what the probes cost that are there so far; said, and noted by `begin`."""
+        verdict = self._watch.judge_arming()
+        if verdict is None:
+            return ()
+        self._progress.say(f"funcrec: {verdict.text}")
+        self._early.append(NoteRecord(time.monotonic_ns(), "guard", verdict.text, verdict.functions))
+        if verdict.stop:
+            self._ending = "the guard ended it: the probes cost too much"
+            return range(self._watch.sites)
+        return verdict.sites
+
+    def begin(self, snapshot: SnapshotDelta) -> None:
+        """Write what events will refer to, and what was to be noted before."""
+        self._writer.snapshot(snapshot)
+        for note in self._early:
+            self._writer.note(note)
 
     def finish(self, deferred: Rows) -> None:
         """Write what is left after the drain has stopped, and entries that waited in vain for an exit."""

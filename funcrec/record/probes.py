@@ -6,7 +6,8 @@ Owns every descriptor; closing it, or dying, leaves nothing in the kernel.
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,9 @@ from funcrec.units import format_size
 
 _MOVES_HERE, _NEVER = 1 << 63, (1 << 63) - 1  # see `moves` in bpf/guard.h
 _MANY_PIDS = (1 << 64) - 1
+
+_FIRST_PART = 1024  # sites
+_QUICK_S = 0.2
 
 
 class Probes:
@@ -254,6 +258,7 @@ class Probes:
         *,
         entry_only: bool,
         twins: Mapping[int, str] | None = None,
+        leave_out: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Arm all sites, then record what they see: nothing counts before the last one is there.
 
@@ -263,6 +268,7 @@ class Probes:
             pids: only in these processes; none: in all.
             entry_only: no exits.
             twins: processes of these that run another file of the same contents, and its path.
+            leave_out: called when some are armed; returns sites that are not to be armed any more.
         """
         self._control["closed"] = 1
         self._links = Links(self._attacher(path, twins=twins), self._control, pids)
@@ -271,6 +277,7 @@ class Probes:
         stages: list[Iterable[Role]] = [[Role.ENTRY, Role.POINT]]
         if not entry_only:
             stages = [state, [Role.EXIT], *stages]
+        left_out: set[int] = set()
         for roles in stages:
             wanted = set(roles)
             numbers = [
@@ -278,9 +285,22 @@ class Probes:
                 for number, site in enumerate(plan.sites)
                 if site.role in wanted and site.kind != SiteKind.CHAINED and not site.spare
             ]
-            self._arm(plan, numbers)
+            self._arm_stage(plan, numbers, left_out, leave_out)
         self._idle_hits = map_array(self._descriptors["idle_hits"], self._sites, "<u8")  # without the calibration's
         self._control["closed"] = 0
+
+    def _arm_stage(
+        self, plan: ProbePlan, numbers: list[int], left_out: set[int], leave_out: Callable[[], Collection[int]]
+    ) -> None:
+        """Arm sites in parts, which grow as long as they are quick: not in a program that hits them all the time."""
+        size = _FIRST_PART
+        while numbers:
+            part, numbers = numbers[:size], numbers[size:]
+            began = time.monotonic()
+            self._arm(plan, [number for number in part if number not in left_out])
+            if time.monotonic() - began < _QUICK_S:
+                size *= 8
+            left_out.update(leave_out())
 
     def _arm(self, plan: ProbePlan, numbers: list[int]) -> None:
         if self._links is not None:

@@ -309,13 +309,20 @@ class _Session:
             path = f"/proc/self/fd/{self._binary.descriptor}"
             for pid, count in probes.take_away_strays(path, found, self._chosen.twins).items():
                 self._progress.say(f"funcrec: {count} breakpoints in pid {pid} that nobody held are gone")
-            probes.attach(plan, path, self._chosen.pids, twins=self._chosen.twins, entry_only=self._request.entry_only)
+            probes.attach(
+                plan,
+                path,
+                self._chosen.pids,
+                twins=self._chosen.twins,
+                entry_only=self._request.entry_only,
+                leave_out=loop.judge_arming,
+            )
             self._announce(plan, here)
             if self._program is not None:
                 self._program.start()
                 loop.see(self._program.pid)
             # Only now: nobody waits for it, and no event is written before the loop runs.
-            writer.snapshot(plan_snapshot(plan, values))
+            loop.begin(plan_snapshot(plan, values))
             probes.keep_spares(plan)
             self._shed_privilege(plan)
             del plan, self._planned

@@ -10,7 +10,7 @@ from funcrec.plan.sites import ProbePlan
 from funcrec.record.adapt import Adaptation
 from funcrec.record.clocks import moment, wait_until
 from funcrec.record.drain import Drain
-from funcrec.record.guard import Guard
+from funcrec.record.guard import Guard, Verdict
 from funcrec.record.known import KnownFunctions
 from funcrec.trace.records import NoteRecord
 
@@ -57,6 +57,11 @@ class Watch:
         self._events += counts
         if self._guard is not None:
             self._guard.saw(counts)
+
+    @property
+    def sites(self) -> int:
+        """How many the plan has."""
+        return len(self._events)
 
     @property
     def is_urgent(self) -> bool:
@@ -107,6 +112,21 @@ class Watch:
             self._adaptation.leave(verdict.functions)
         self._guard.begin(time.monotonic_ns(), self._elsewhere())
         return NoteRecord(since_ns, "guard", verdict.text, verdict.functions), False
+
+    def judge_arming(self) -> Verdict | None:
+        """Act on the cost of the probes that are there so far, while more are to be set and nothing is recorded yet.
+
+        Raises:
+            FuncrecError: the kernel refuses to go on without the functions let go.
+        """
+        verdict = None if self._guard is None else self._guard.look_back(time.monotonic_ns(), self._elsewhere())
+        if verdict is None or self._guard is None:
+            return None
+        if not verdict.stop:
+            self._probes.silence(verdict.sites, 1)
+            self._probes.drop(verdict.free)
+        self._guard.begin(time.monotonic_ns(), self._elsewhere())
+        return verdict
 
     def _elsewhere(self) -> NDArray[np.int64]:
         """Hits that no event tells of, and lost ones."""

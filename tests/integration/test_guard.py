@@ -87,6 +87,32 @@ def test_the_order_of_links_is_tried_before_anything_relies_on_it(require_bpf: N
         subject.close()
 
 
+def test_what_is_let_go_while_probes_are_set_is_not_armed(
+    require_bpf: None, start_program: Callable[..., Program]
+) -> None:
+    binary = hot()
+    executable = Executable.open(str(binary))
+    subject = Probes(
+        executable.runtime_layout, max_sites=200, buffer_bytes=8 << 20, pid_filter=PidFilter.NONE, gated=False
+    )
+    try:
+        plan = build_plan(executable, ["main.calm", "main.outer"], [], max_probes=200)
+        sources = subject.load()
+        program = start_program(binary, "101", "1", "wait")
+        assert program.read_line() == "ready"
+        name = {number: plan.functions[site.function].name for number, site in enumerate(plan.sites)}
+        calm = [number for number in name if name[number] == "main.calm"]
+        subject.attach(plan, str(binary), [program.pid], entry_only=False, leave_out=lambda: calm)
+        program.proceed()
+        assert program.read_line() == "done"
+        rows = np.concatenate([ring.drain() for ring in sources.rings])
+        told = [(name[row["site"]], plan.sites[row["site"]].role) for row in rows if row["pid"] == program.pid]
+        assert ("main.outer", Role.ENTRY) in told
+        assert ("main.calm", Role.ENTRY) not in told
+    finally:
+        subject.close()
+
+
 def _guarded(record: Recorder, limit: str, *patterns: str) -> RecordedTrace:
     options = ["--max-overhead", limit, "-b", "256M"]
     return record(hot(), patterns, launch_args=["60001", str(GOROUTINES)], options=options)

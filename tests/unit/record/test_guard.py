@@ -51,6 +51,24 @@ def test_a_burst_is_borne() -> None:
     assert [verdict is not None for verdict in verdicts] == [False] * 5 + [True]
 
 
+def test_a_late_look_counts_the_seconds() -> None:
+    subject = Guard(plan(), KnownFunctions(plan().functions), COSTS, 25, 0)
+    subject.saw(np.array([90_000] * 6))
+    assert subject.look(3 * SECOND, NOTHING) is not None
+
+
+def test_looking_back_waits_for_its_patience_and_judges_all_of_the_time() -> None:
+    subject = Guard(plan(), KnownFunctions(plan().functions), COSTS, 25, 0)
+    hits = np.array([90_000, 0, 0, 0, 0, 0])  # 90 ms of emulated hits
+    assert subject.look_back(2 * SECOND, 5 * hits) is None
+    assert subject.look_back(3 * SECOND, 5 * hits) is None  # 15 % of one CPU
+    verdict = subject.look_back(6 * SECOND, 15 * hits)  # 30 %
+    assert verdict is not None
+    assert verdict.functions[0] == 0
+    assert not verdict.stop
+    assert subject.look_back(10 * SECOND, 15 * hits) is None
+
+
 def test_it_looks_once_a_second() -> None:
     subject = guard(1, [10_000] * 6)
     assert subject.look(SECOND - 1, NOTHING) is None
