@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(".cache/fuzz"), metavar="FOLDER")
     parser.add_argument("--only", default="", metavar="WORD", help="targets with it in their name; reader: no view")
     parser.add_argument("--coverage", action="store_true", help="one worker, guided by coverage; needs atheris")
-    parser.add_argument("--keep-corpus", action="store_true", help="add what such runs reached to tests/fuzz/corpus")
+    parser.add_argument("--keep-corpus", action="store_true", help="add what they reached to tests/fuzz/corpus")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     if options.coverage:
@@ -100,9 +100,10 @@ def main() -> int:
         add_up(tally, options.keep / "cases.json")
         return status
     if options.keep_corpus:
-        from tests.fuzz.coverage import keep_corpus
+        from tests.fuzz.keeping import keep
 
-        print(f"{keep_corpus(options.keep, REACHED)} files in {REACHED.name}")
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the tracer sees this process alone
+        print(f"{keep(options.keep / 'reached', REACHED, options.minutes)} files in {REACHED.name}")
         return 0
     results: multiprocessing.Queue[object] = multiprocessing.Queue()
     until = time.monotonic() + 60 * options.minutes

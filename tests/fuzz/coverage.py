@@ -3,7 +3,7 @@
     python -m tests.fuzz --coverage --minutes 60
 
 What reaches new code is kept in .cache/fuzz/reached; the next run begins with it and with tests/fuzz/corpus/reached.
-`--keep-corpus` puts there the fewest and smallest of these files that reach the same code.
+`--keep-corpus` puts the best of them there, see `keeping.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ with atheris.instrument_imports(include=["funcrec"]):
     from tests.fuzz.targets import target_of, targets
 
 _MOST_BYTES = 1 << 17
-_KEPT_BYTES = 1 << 14  # larger files reach little that smaller ones do not
 _LIMIT_S = LIMIT_S * 5  # instruments cost time
 _STUCK_S = 120  # of the wall's clock, for whatever does not even take CPU time
 _MUTATOR = Mutator(seeds(), 0)
@@ -51,14 +50,6 @@ def guide(minutes: float, seed: int, keep: Path) -> tuple[int, Counter[str]]:
     status, said = _libfuzzer([*options, str(folder)])
     count = re.search(r"number_of_executed_units: (\d+)", said)
     return status, Counter({"guided by coverage": int(count.group(1)) if count else 0})
-
-
-def keep_corpus(keep: Path, kept: Path) -> int:
-    """Add to the files of `kept` the fewest of those reached that reach more; returns how many there are."""
-    kept.mkdir(exist_ok=True)
-    options = ["-merge=1", f"-max_len={_KEPT_BYTES}", "-rss_limit_mb=1024"]
-    _libfuzzer([*options, str(kept), str(keep / "reached")])
-    return len(list(kept.iterdir()))
 
 
 def _libfuzzer(options: list[str]) -> tuple[int, str]:

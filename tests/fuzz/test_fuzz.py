@@ -10,8 +10,8 @@ import pytest
 
 from funcrec.errors import TraceError, UsageError
 from tests.fuzz.bombs import BOMBS
-from tests.fuzz.corpus import hostile_files, seeds
-from tests.fuzz.targets import Target, targets
+from tests.fuzz.corpus import hostile_files, reached, seeds
+from tests.fuzz.targets import Target, target_of, targets
 
 CASES = 300  # of each worker
 SEEDS = (1, 2)
@@ -43,6 +43,16 @@ def test_every_target_takes_the_seeds(number, tmp_path, one_processor):
 @pytest.mark.parametrize("path", hostile_files(), ids=lambda path: path.stem)
 def test_what_did_harm_once_does_so_no_more(path, one_processor):
     for target in targets():
+        with contextlib.suppress(TraceError, *([UsageError] if target.refuses else [])):
+            target.check(target.run(str(path)))
+
+
+def test_what_guided_runs_reached_gives_a_result_or_one_error(tmp_path, one_processor):
+    path = tmp_path / "case.zst"
+    assert reached()
+    for data in reached():
+        path.write_bytes(data)
+        target = target_of(data)
         with contextlib.suppress(TraceError, *([UsageError] if target.refuses else [])):
             target.check(target.run(str(path)))
 
