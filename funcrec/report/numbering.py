@@ -31,12 +31,13 @@ def numbers_of(trace: "Trace", spans: Spans, calls: Calls) -> Index:
     numbers: Index = counted[np.searchsorted(t_max[by_end], start_ns)]
     roles = site_roles(trace.sites)
     begins = (roles == SiteRole.ENTRY) | (roles == SiteRole.POINT)
-    ordered = np.sort(start_ns)
-    inside = np.searchsorted(ordered, t_max, side="right") > np.searchsorted(ordered, t_min)
-    for block in np.flatnonzero(inside).tolist():
+    by_start = np.argsort(start_ns)
+    ordered = start_ns[by_start]
+    low, high = np.searchsorted(ordered, t_min), np.searchsorted(ordered, t_max, side="right")
+    for block in np.flatnonzero(low < high).tolist():
         events = next(read_blocks(trace, [block]))
         entry = np.flatnonzero(begins[events.site])
-        at = np.flatnonzero((start_ns >= t_min[block]) & (start_ns <= t_max[block]))
+        at = by_start[low[block] : high[block]]
         numbers[at] += _before(take(events, entry), infos[block].first_event + entry, calls, at)
     return numbers
 

@@ -45,6 +45,11 @@ def _stack_ids(pid: U32, goid: U64, stack: U64) -> tuple[U32, int]:
     return np.repeat(ids, np.diff(starts, append=len(pid))), int(ids.max()) + 1
 
 
+def run_lengths(events: EventColumns) -> I64:
+    """Return the lengths of the runs of events in stored order."""
+    return np.diff(boundaries(events.pid, events.goid, events.stack), append=len(events)).astype(np.int64)
+
+
 def boundaries(*columns: NDArray[Any]) -> NDArray[np.intp]:
     """Positions where a stretch of rows that are equal in every column begins; the first is 0."""
     change = np.ones(len(columns[0]), bool)

@@ -22,6 +22,7 @@ from funcrec.trace.contents import Contents
 from funcrec.trace.damage import Damage
 from funcrec.trace.fields import unpack_body
 from funcrec.trace.framing import BadRecordError, Prefix
+from funcrec.trace.grouping import run_lengths
 from funcrec.trace.index import decode_goid_ranges, decode_site_events
 from funcrec.trace.layout import Place, find_records, read_body
 from funcrec.trace.limits import (
@@ -34,6 +35,7 @@ from funcrec.trace.limits import (
 from funcrec.trace.records import LARGE, BlockInfo, EventColumns, Header, LostRecord, RecordType, ValueColumns
 from funcrec.trace.source import Source
 from funcrec.trace.spans import BlockFacts, Spans, SpansDecoder
+from funcrec.trace.standing import Standing
 from funcrec.trace.upgrade import check_features, check_version, upgrade
 
 _TYPES = frozenset(RecordType)
@@ -189,9 +191,18 @@ class TraceReader:
                 self._body(place)
             except BadRecordError as error:
                 self._damage.add(place.offset, f"a record is lost (spans): {error}")
+        spans, standing = self.spans(), Standing()
+        roles = np.array([site.role for site in self.sites], np.uint8)
         for number in range(len(self._blocks)):
-            self.events(number)
+            events = self.events(number)
             self.values(number)
+            if len(events) == 0:
+                spans = None  # what was in it is not known
+            if spans is not None:
+                found = standing.add(events, run_lengths(events), roles)
+                if found is None or not spans.agrees(number, found):
+                    self._damage.add(self._spans[0].offset, "what is told of calls that outlast blocks is not true")
+                    spans = None
         return self.damage
 
     def close(self) -> None:

@@ -59,6 +59,17 @@ class Spans:
         may |= np.bincount(block[asked(self.goids)], minlength=len(counts)) > 0
         return may
 
+    def agrees(self, block: int, found: BlockSpans) -> bool:
+        """Whether this says of a block what was found by reading it and those before."""
+        born = slice(*np.searchsorted(self.born, (block, block + 1)))
+        goids = self.goids[self.goids_at[block] : self.goids_at[block + 1]]
+        pairs: list[tuple[NDArray[Any], NDArray[Any]]]
+        pairs = [(self.event[born], found.event), (np.flatnonzero(self.ended == block), found.ended)]
+        pairs += [(goids, found.goids), (self.calls[block : block + 1], np.array([found.calls]))]
+        told = [getattr(self.entries, name)[born] for name in (*_COLUMNS, "time_ns")]
+        pairs += zip(told, (getattr(found.entries, name) for name in (*_COLUMNS, "time_ns")), strict=True)
+        return all(np.array_equal(one, other) for one, other in pairs)
+
 
 def encode_spans(blocks: Sequence[BlockSpans]) -> dict[str, Any]:
     """Encode what outlasts the blocks since the last such record."""
