@@ -168,7 +168,12 @@ def part_of(
 def needs_everything(request: FilterRequest) -> bool:
     """Whether a filter asks more of a call than how it began, how it ended and who called it."""
     whole = bool(request.caller_filter) or request.overhead == Overhead.SUBTRACT
-    return whole or any(not _names(parse(condition)) <= BUILT_IN.keys() for condition in request.where)
+    return whole or not all(is_built_in(parse(condition)) for condition in request.where)
+
+
+def is_built_in(node: Node) -> bool:
+    """Whether an expression asks nothing of recorded values."""
+    return _names(node) <= BUILT_IN.keys()
 
 
 def _names(node: Node) -> set[str]:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.hist import HistRequest, hist_of
+from funcrec.report.answers.hist import rows_of as hist_rows
 from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest, export
@@ -133,3 +135,24 @@ def test_totals_of_windows_are_those_of_the_whole(
     whole, parts = (stat_of(trace, "x", request, each) for each in (WHOLE, size))
     assert parts.facts == whole.facts
     assert sorted(map(repr, rows_of(parts, by))) == sorted(map(repr, rows_of(whole, by)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.integers(20, 200),
+    st.sampled_from([0.0, 0.0, 0.1]),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(FILTERS[name]) for name in ("max_ns", "hide", "depth")}),
+    st.sampled_from(["dur", "self", "depth"]),
+    st.lists(st.sampled_from(["func", "state", "caller"]), max_size=1),
+    st.sampled_from([0, 37]),
+    st.integers(20, 90),
+)
+def test_distributions_of_windows_are_those_of_the_whole(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], of: str, by: list[str], slice_ns: int, size: int
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    request = HistRequest(filter_request(**filters), of, tuple(by), slice_ns=slice_ns)
+    whole, parts = (hist_of(trace, "x", request, each) for each in (WHOLE, size))
+    assert parts.facts == whole.facts
+    assert sorted(map(repr, hist_rows(parts, request))) == sorted(map(repr, hist_rows(whole, request)))

@@ -1,6 +1,7 @@
 """hist: how a number is distributed, per value of anything, or over time."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +13,17 @@ from funcrec.report.cluster import TraceFile
 from funcrec.report.columns import Kind
 from funcrec.report.conditions import evaluate
 from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of, distribute, merge, percentile
-from funcrec.report.facts import Facts, facts_of
+from funcrec.report.facts import Facts, Tally, facts_of
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import encode, group, key_order
+from funcrec.report.grouping import APART, column_name, encode, group, key_order
 from funcrec.report.request import FilterRequest, Names
-from funcrec.report.stream import chosen
+from funcrec.report.stream import Finished, chosen, is_built_in
 from funcrec.report.summary import Groups
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
+from funcrec.report.windows import SIZE, ApartError
 
+_TOGETHER = 4  # distributions are merged so many at a time
 _TIMES = ("dur", "self", "start")
 
 
@@ -76,14 +79,37 @@ def slice_length(spans: Sequence[int], slices: int = 60) -> int:
 
 def hist_task(file: TraceFile, request: HistRequest) -> Hist:
     """Count in one trace."""
-    selection = chosen(Trace(file.path), request.filters)
-    groups = group(selection, request.by, file=file.name, names=request.names)
+    return hist_of(Trace(file.path), file.name, request)
+
+
+def hist_of(trace: Trace, name: str, request: HistRequest, size: int = SIZE) -> Hist:
+    """Count in a trace, window by window (of about `size` events) where nothing asks for recorded values."""
+    if is_built_in(parse(request.of)) and all(column_name(each) in APART for each in request.by):
+        with suppress(ApartError):
+            return _added(Finished(trace, request.filters, size), trace, name, request)
+    selection = chosen(trace, request.filters)
+    return Hist([facts_of(selection, name)], _distribution(selection, name, request))
+
+
+def _added(stream: Finished, trace: Trace, name: str, request: HistRequest) -> Hist:
+    tally, distributions = Tally(trace), list[Distribution]()
+    for selection in stream:
+        tally.add(selection)
+        distributions.append(_distribution(selection, name, request))
+        if len(distributions) == _TOGETHER:
+            distributions = [merge(distributions)]
+        del selection  # while the next one is made
+    return Hist([tally.facts(name, stream.hits)], merge(distributions))
+
+
+def _distribution(selection: Selection, name: str, request: HistRequest) -> Distribution:
+    groups = group(selection, request.by, file=name, names=request.names)
     if request.slice_ns:
         groups = _sliced(selection, groups, request.slice_ns)
     node = parse(request.of)
     values, known = _numbers(selection, node)
     scale = request.scale if request.scale is not None or not is_duration(node) else DURATIONS
-    return Hist([facts_of(selection, file.name)], distribute(groups, values, known, scale))
+    return distribute(groups, values, known, scale)
 
 
 def merge_hist(parts: Sequence[Hist]) -> Hist:
