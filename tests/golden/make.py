@@ -7,6 +7,7 @@ are written again, for the commit that changes a view on purpose.
 import argparse
 import io
 import os
+import random
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +17,11 @@ from typing import BinaryIO
 from funcrec.trace.reader import TraceReader
 from funcrec.trace.records import VERSION, SnapshotDelta
 from funcrec.trace.writer import TraceWriter
+from tests.calltrees import random_tree_events
 from tests.conftest import funcrec
 from tests.golden.synthetic import write_synthetic
 from tests.golden.test_golden import EXISTING, GOLDEN, listing
+from tests.property.test_excerpt import written
 from tests.toolchain import PROGRAMS, go_build
 
 
@@ -27,6 +30,12 @@ def write_cut(file: BinaryIO) -> None:
     whole = io.BytesIO()
     write_synthetic(whole)
     file.write(whole.getvalue()[: whole.tell() * 3 // 4])
+
+
+def write_blocks(file: BinaryIO) -> None:
+    """Calls that outlast the blocks they begin in, and some that outlast the trace (format 1.1: SPANS records)."""
+    made = random_tree_events(random.Random(11), 240, panics=0.01)
+    file.write(written([made[low : low + 30] for low in range(0, len(made), 30)], ("main.a", "main.b", "main.c")))
 
 
 def write_real(file: BinaryIO) -> None:
@@ -95,6 +104,7 @@ MADE: dict[str, Callable[[BinaryIO], None]] = {
     "real": write_real,
     "values": write_values,
     "function-values": write_function_values,
+    "blocks": write_blocks,
 }
 
 
