@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.record.captures import Captures, ValueRing
+from funcrec.record.clocks import monotonic_ns
 from funcrec.record.losses import LossLedger
 from funcrec.record.privilege import drop_capabilities
 from funcrec.record.rings import FACT_ROW, Ring, Rows
@@ -60,7 +61,7 @@ class Drain:
         # The calibration may have overrun small rings: what was lost before now is nobody's.
         self._lost_before = sources.states["lost_events"].copy()
         self._strange_before = int(sources.states["no_goroutine"].sum())
-        self._ledger = LossLedger(sources.states["sequence"].copy(), time.monotonic_ns())
+        self._ledger = LossLedger(sources.states["sequence"].copy(), monotonic_ns())
         self._held: list[Rows] = [ring.drain()[:0] for ring in sources.rings]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
@@ -133,7 +134,7 @@ class Drain:
     def _round(self, *, final: bool) -> None:
         # A goroutine that moves to another CPU between two ring reads would show its later event first: events
         # younger than this stamp wait for the next round.
-        stamp = time.monotonic_ns()
+        stamp = monotonic_ns()
         fresh = [ring.drain() for ring in self._sources.rings]
         self._ledger.count(self._sources.states["lost_events"] - self._lost_before, self._sources.site_lost)
         lost = []

@@ -11,7 +11,7 @@ import numpy as np
 from funcrec.errors import TargetError
 from funcrec.record.binary import WRITER, Binary
 from funcrec.record.captures import CaptureStore
-from funcrec.record.clocks import read_clocks
+from funcrec.record.clocks import monotonic_ns, read_clocks
 from funcrec.record.drain import Batch, Drain
 from funcrec.record.live import Translator
 from funcrec.record.processes import ProcessTable
@@ -94,7 +94,7 @@ class Loop:
 
     def run(self) -> str:
         """Record until something ends it and return what did."""
-        started = time.monotonic_ns()
+        started = monotonic_ns()
         while True:
             reason = self._ending or self._scope.over() or self._limit(started) or self._wait()
             self._take()
@@ -107,7 +107,7 @@ class Loop:
         if verdict is None:
             return ()
         self._progress.say(f"funcrec: {verdict.text}")
-        self._early.append(NoteRecord(time.monotonic_ns(), "guard", verdict.text, verdict.functions))
+        self._early.append(NoteRecord(monotonic_ns(), "guard", verdict.text, verdict.functions))
         if verdict.stop:
             self._ending = "the guard ended it: the probes cost too much"
             return range(self._watch.sites)
@@ -125,18 +125,18 @@ class Loop:
         if len(deferred):
             self._pending.append(Batch(deferred[np.argsort(deferred["time_ns"])], self._drain.no_facts, []))
         self._flush()
-        ended = self._processes.ended(time.monotonic_ns())
+        ended = self._processes.ended(monotonic_ns())
         if ended:
             self._writer.processes(ended)
         self._judge(final=True)
         text = left_out(self._drain.no_goroutine)
         if text:
-            self._writer.note(NoteRecord(time.monotonic_ns(), "no goroutine", text))
+            self._writer.note(NoteRecord(monotonic_ns(), "no goroutine", text))
             self._progress.say(f"funcrec: {text}")
 
     def _limit(self, started: int) -> str:
         duration, size = self._limits.duration_ns, self._limits.max_bytes
-        if duration is not None and time.monotonic_ns() - started >= duration:
+        if duration is not None and monotonic_ns() - started >= duration:
             return "the duration is over"
         if size is not None and self._writer.bytes_written >= size:
             if self._limits.files == 1:
@@ -165,7 +165,7 @@ class Loop:
     def _refuse(self, error: TargetError) -> None:
         self.refusal = error
         self._ending = f"refused: {error.cause}"
-        self._writer.note(NoteRecord(time.monotonic_ns(), "refused", error.cause))
+        self._writer.note(NoteRecord(monotonic_ns(), "refused", error.cause))
 
     def _judge(self, *, final: bool = False) -> None:
         """End when what was read of the runtime cannot be right."""
@@ -180,13 +180,13 @@ class Loop:
         if not self._replaced and self._binary.replaced:
             self._replaced = True
             text = "the executable was replaced: processes that run the new one are not recorded, the others go on"
-            self._writer.note(NoteRecord(time.monotonic_ns(), "executable", text))
+            self._writer.note(NoteRecord(monotonic_ns(), "executable", text))
             self._progress.say(f"funcrec: {text}")
 
     def _written(self) -> str:
         """Say that the executable is not, or will not be, what was read; returns the reason to end."""
         text = "somebody writes to the executable, and probes do not fit what it becomes"
-        self._writer.note(NoteRecord(time.monotonic_ns(), "executable", text))
+        self._writer.note(NoteRecord(monotonic_ns(), "executable", text))
         self._progress.say(f"funcrec: {text}: the recording ends")
         return "the executable was written to"
 
@@ -221,7 +221,7 @@ class Loop:
             self._progress.say(f"funcrec: {note.text}")
         if too_much:
             self._ending = "the guard ended it: the probes cost too much"
-        now_ns = time.monotonic_ns()
+        now_ns = monotonic_ns()
         ended = self._processes.ended(now_ns)
         if ended:
             self._writer.processes(ended)
@@ -284,7 +284,7 @@ class Loop:
 
     def see(self, pid: int) -> None:
         """Note a process that will have events, while it can still be asked who it is."""
-        record = self._processes.see(pid, time.monotonic_ns())
+        record = self._processes.see(pid, monotonic_ns())
         if record is not None:
             self._writer.processes([record])
 

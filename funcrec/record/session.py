@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from funcrec.plan.values import ValuePlans
 from funcrec.record.adapt import Adaptation
 from funcrec.record.attach import Way
 from funcrec.record.binary import Binary
+from funcrec.record.clocks import monotonic_ns
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard
 from funcrec.record.known import KnownFunctions
@@ -276,7 +276,7 @@ class _Session:
         functions = KnownFunctions(plan.functions)
         guard = None
         if limit is not None:
-            guard = Guard(plan, functions, costs, limit, time.monotonic_ns(), lets_go=hands_over)
+            guard = Guard(plan, functions, costs, limit, monotonic_ns(), lets_go=hands_over)
         adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO and hands_over else None
         if guard is not None and not hands_over:
             self._progress.say(

@@ -1,6 +1,5 @@
 """The guard at work: counts every hit, and carries out what `guard.py` says."""
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from funcrec.plan.sites import ProbePlan
 from funcrec.record.adapt import Adaptation
-from funcrec.record.clocks import moment, wait_until
+from funcrec.record.clocks import moment, monotonic_ns, wait_until
 from funcrec.record.drain import Drain
 from funcrec.record.guard import Guard, Verdict
 from funcrec.record.known import KnownFunctions
@@ -48,7 +47,7 @@ class Watch:
         self._events = np.zeros(sites, dtype=np.int64)
         self._lost_before = drain.site_lost(sites)
         if guard is not None:
-            guard.begin(time.monotonic_ns(), self._elsewhere())
+            guard.begin(monotonic_ns(), self._elsewhere())
 
     def saw(self, sites: NDArray[np.uint32]) -> None:
         """Count events that were drained."""
@@ -88,7 +87,7 @@ class Watch:
         names = [self._functions.name(number) for number in swap.functions[:3]]
         more = f" and {len(swap.functions) - 3} more" if len(swap.functions) > 3 else ""
         text = f"exits of {', '.join(names)}{more} are seen at their RETs now: that is cheaper"
-        return NoteRecord(time.monotonic_ns(), "exits", text)
+        return NoteRecord(monotonic_ns(), "exits", text)
 
     def look(self) -> tuple[NoteRecord | None, bool]:
         """Act on the cost since the last look.
@@ -99,18 +98,18 @@ class Watch:
         Raises:
             FuncrecError: the kernel refuses to go on without the functions let go.
         """
-        verdict = None if self._guard is None else self._guard.look(time.monotonic_ns(), self._elsewhere())
+        verdict = None if self._guard is None else self._guard.look(monotonic_ns(), self._elsewhere())
         if verdict is None or self._guard is None:
             return None, False
         if verdict.stop:
-            return NoteRecord(time.monotonic_ns(), "guard", verdict.text), True
+            return NoteRecord(monotonic_ns(), "guard", verdict.text), True
         since_ns = moment()
         self._probes.silence(verdict.sites, since_ns)
         wait_until(since_ns)
         self._probes.drop(verdict.free)
         if self._adaptation is not None:
             self._adaptation.leave(verdict.functions)
-        self._guard.begin(time.monotonic_ns(), self._elsewhere())
+        self._guard.begin(monotonic_ns(), self._elsewhere())
         return NoteRecord(since_ns, "guard", verdict.text, verdict.functions), False
 
     def judge_arming(self) -> Verdict | None:
@@ -119,13 +118,13 @@ class Watch:
         Raises:
             FuncrecError: the kernel refuses to go on without the functions let go.
         """
-        verdict = None if self._guard is None else self._guard.look_back(time.monotonic_ns(), self._elsewhere())
+        verdict = None if self._guard is None else self._guard.look_back(monotonic_ns(), self._elsewhere())
         if verdict is None or self._guard is None:
             return None
         if not verdict.stop:
             self._probes.silence(verdict.sites, 1)
             self._probes.drop(verdict.free)
-        self._guard.begin(time.monotonic_ns(), self._elsewhere())
+        self._guard.begin(monotonic_ns(), self._elsewhere())
         return verdict
 
     def _elsewhere(self) -> NDArray[np.int64]:
