@@ -11,7 +11,7 @@ import numpy as np
 from funcrec.trace import planes
 from funcrec.trace.fields import Body, array_of, end_ns, i32, integer, number, text, time_ns, u32, u64
 from funcrec.trace.framing import BadRecordError
-from funcrec.trace.limits import MAX_TEXT, MAX_TIME
+from funcrec.trace.limits import COMMAND_TEXT, COMMAND_WORDS, MAX_TEXT, MAX_TIME, PATH_TEXT
 from funcrec.trace.records import (
     ClockReading,
     Closing,
@@ -31,13 +31,25 @@ def clip(value: str) -> str:
     return value[:MAX_TEXT]
 
 
+def clip_words(words: list[str]) -> list[str]:
+    """Cut a command line to what is worth keeping; … stands for the rest. Linux lets it have megabytes."""
+    kept: list[str] = []
+    room = COMMAND_TEXT
+    for word in words:
+        if len(kept) == COMMAND_WORDS or len(word) > room:
+            return [*kept, f"{word[:room]}…" if len(kept) < COMMAND_WORDS else "…"]
+        kept.append(word)
+        room -= len(word)
+    return kept
+
+
 def encode_header(header: Header, version: int) -> dict[str, Any]:
     """Encode the first record."""
     return {
         "record": "header",
         "version": version,
         "tool": header.tool,
-        "argv": [clip(argument) for argument in header.argv],
+        "argv": clip_words(header.argv),
         "clock": _clock_row(header.clock),
         "host": header.host,
         "target": header.target,
@@ -111,8 +123,8 @@ def encode_processes(processes: list[ProcessRecord]) -> dict[str, Any]:
             process.end_ns,
             process.exit_status,
             process.parent_pid,
-            clip(process.exe),
-            [clip(word) for word in process.command],
+            process.exe[:PATH_TEXT],
+            clip_words(process.command),
         ]
         for process in processes
     ]

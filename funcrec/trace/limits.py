@@ -38,4 +38,7 @@ VALUES_TARGET = 4 << 20
 SNAPSHOT_TARGET = 1 << 20
 ROWS_TARGET = 1 << 14  # rows in one record
 SPANS_TARGET = 1 << 16  # rows of all kinds in a SPANS record
+COMMAND_WORDS, COMMAND_TEXT = 1 << 12, 1 << 15  # words and characters of a command line
+PATH_TEXT = 1 << 12  # PATH_MAX of Linux
+PROCESSES_TARGET = 16  # rows with command lines in one record, which fit whatever is in them
 MAX_INDEXED = 1 << 20  # records that the index lists; a longer file has an index without prefixes

@@ -22,7 +22,15 @@ from funcrec.trace.compression import compressed
 from funcrec.trace.framing import Head, Prefix, pack_end
 from funcrec.trace.grouping import group
 from funcrec.trace.index import encode_index
-from funcrec.trace.limits import MAX_BLOCK_EVENTS, MAX_RAW, MAX_SMALL_RAW, ROWS_TARGET, SPANS_TARGET, VALUES_TARGET
+from funcrec.trace.limits import (
+    MAX_BLOCK_EVENTS,
+    MAX_RAW,
+    MAX_SMALL_RAW,
+    PROCESSES_TARGET,
+    ROWS_TARGET,
+    SPANS_TARGET,
+    VALUES_TARGET,
+)
 from funcrec.trace.records import (
     LARGE,
     MINOR,
@@ -146,7 +154,7 @@ class TraceWriter:
 
     def processes(self, processes: list[ProcessRecord]) -> None:
         """Write processes; a later record replaces the earlier one of the same pid and start."""
-        self._pieces(RecordType.PROCESSES, processes, bodies.encode_processes)
+        self._pieces(RecordType.PROCESSES, processes, bodies.encode_processes, PROCESSES_TARGET)
 
     def goroutines(self, goroutines: list[GoroutineRecord]) -> None:
         """Write facts about goroutines; a later record replaces the earlier one of the same pid and goid.
@@ -224,9 +232,9 @@ class TraceWriter:
             self._record(RecordType.SPANS, body, sum(len(each.event) for each in self._spans))
             self._spans.clear()
 
-    def _pieces(self, kind: RecordType, rows: list[Any], encode: Any) -> None:
-        for first in range(0, len(rows), ROWS_TARGET):
-            piece = rows[first : first + ROWS_TARGET]
+    def _pieces(self, kind: RecordType, rows: list[Any], encode: Any, most: int = ROWS_TARGET) -> None:
+        for first in range(0, len(rows), most):
+            piece = rows[first : first + most]
             self._record(kind, encode(piece), len(piece))
 
     def _record(

@@ -219,6 +219,19 @@ def test_a_host_cannot_choose_where_a_dataset_is_written(host, tmp_path):
     assert harmful(name) == set()
 
 
+def test_an_export_to_a_folder_writes_there_alone(both, tmp_path):
+    """Two traces, the host and names of one hostile: a file each, none outside, and the host comes back."""
+    dataset = pytest.importorskip("pyarrow.dataset")
+    inside = tmp_path / "out" / "calls"
+    before = {path: path.stat().st_mtime_ns for path in both[0].parent.iterdir()}
+    for path in both:
+        Target("export to a folder", "export", {"out": f"{inside}/"}).run(str(path))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [path.name for path in inside.iterdir()]
+    assert {path: path.stat().st_mtime_ns for path in both[0].parent.iterdir()} == before
+    hosts = dataset.dataset(inside).to_table(columns=["host"])["host"].unique().to_pylist()
+    assert any(harmful(host) for host in hosts)  # data for programs
+
+
 letters = st.characters(exclude_categories=["Cs"]) | st.sampled_from(
     "\x00\x1b\x9b\r\n\t\u202e\u200b<>&'\"=+-@;,\\/%`${}\udcff\udc80\u2028"
 )

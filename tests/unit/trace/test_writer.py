@@ -318,3 +318,17 @@ def _closed(made: Made) -> bytes:
 
 def _fields(record):
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    "command", [["z"] * 70_000, ["svc", "\U0001f642" * 2_000_000], ["\U0001f642" * 7] * 5_000, ["x" * 32_768], []]
+)
+def test_command_lines_of_any_length_can_be_read(command):
+    made = Made(argv=command)
+    made.writer.processes([ProcessRecord(pid, 1, exe="\U0001f642" * 70_000, command=command) for pid in range(1, 100)])
+    reader = read(_closed(made))
+    assert len(reader.processes) == 99
+    for told in (reader.header.argv, reader.processes[0].command):
+        whole = len(command) <= 4096 and sum(map(len, command)) <= 32_768
+        assert told == command if whole else told[-1].endswith("…")
+        assert command[: len(told) - 1] == told[:-1]
