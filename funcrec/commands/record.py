@@ -112,7 +112,9 @@ def command(
         ExitMode,
         typer.Option("--exits", help="Where calls are seen to end: auto, as cheap as is exact, or at every RET."),
     ] = ExitMode.AUTO,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Name every function that is probed.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Name what is probed; say how buffers were emptied.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
     debug: Annotated[bool, typer.Option("-d", "--debug", help="Show tracebacks and compiler logs.")] = False,
 ) -> int:

@@ -27,7 +27,7 @@ from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
 from funcrec.record.machine import check_fits, machine
-from funcrec.record.memory import give_back
+from funcrec.record.memory import give_back, settle
 from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
@@ -66,7 +66,7 @@ class RecordRequest:
         condition: record only calls that meet it; "": all.
         exits: how the ends of calls are observed.
         max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
-        verbose: name every function that is probed.
+        verbose: name every function that is probed; say how the buffers were emptied.
         quiet: no progress, no closing line.
         argv: the command line, for the header.
     """
@@ -108,6 +108,7 @@ def record(request: RecordRequest) -> int:
     Raises:
         FuncrecError: with its exit code; what was written stays readable.
     """
+    settle()
     with subject(request.binary, request.processes) as chosen:
         executable = Executable.open(chosen.path, request.debug_file)
         check_fits(executable, request.binary)
@@ -348,6 +349,8 @@ class _Session:
             lost=drain.lost,
             written=writer.bytes_written,
         )
+        if self._request.verbose:
+            self._progress.say(f"  buffers were never left alone for longer than {1e3 * drain.longest_gap_s:.1f} ms")
 
     def _shed_privilege(self, plan: ProbePlan) -> None:
         """Keep what the rest of this recording may need, and no more."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import answers, cost, exits, latency, peers, recording, reporting, values
+from tests.bench import answers, cost, exits, latency, neighbour, peers, recording, reporting, values
 from tests.toolchain import DEFAULT, ROOT
 
 Row = tuple[str, float, str]
@@ -25,6 +25,7 @@ def _parts(folder: Path) -> dict[str, Callable[[], list[Row]]]:
         "exits": exits.measure,
         "latency": latency.measure,
         "start": lambda: recording.measure_start(folder / "start.zst"),
+        "neighbour": lambda: neighbour.measure(folder / "neighbour.zst"),
         "drain": lambda: recording.measure_drain(folder / "drain.zst"),
         "report": reporting.measure,
         "parts": reporting.measure_parts,
@@ -44,7 +45,7 @@ def main(wanted: list[str]) -> None:
             if wanted and part not in wanted:
                 continue
             for what, figure, goal in measure():
-                print(f"{part:7} {figure:9.3f}  {goal:17} {what}", flush=True)
+                print(f"{part:9} {figure:9.3f}  {goal:17} {what}", flush=True)
                 rows.append({"part": part, "what": what, "figure": round(figure, 4), "goal": goal})
     system = platform.uname()
     RESULTS.mkdir(parents=True, exist_ok=True)

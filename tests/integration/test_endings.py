@@ -1,6 +1,7 @@
 """Every way a recording can end leaves a complete file, or at least a readable one, and no probe."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_signal_to_the_recorder(
     start_recording: Starter, start_program: Callable[..., Program], number: signal.Signals, tmp_path: Path
 ) -> None:
     binary = own_workload(tmp_path)
-    recording = start_recording(binary, patterns("attach"))
+    recording = start_recording(binary, patterns("attach"), options=["-v"])
     recording.wait_armed()
     program = start_program(binary, "attach")
     assert program.read_line() == "ready"
@@ -60,6 +61,7 @@ def test_signal_to_the_recorder(
     trace = recording.finish()
     assert trace.status == 0, trace.stderr
     assert _is_complete(trace)
+    assert re.search(r"never left alone for longer than [\d.]+ ms$", trace.stderr, re.MULTILINE)
     assert not probes(program.pid, binary)
     program.proceed()
     assert program.finish() == 0
