@@ -51,6 +51,7 @@ class Frames:
         parent: i64[n], position of the nearest shown caller, -1.
         depth: i64[n], number of shown callers.
         duration_ns, self_ns: i64[n], -1 where unknown.
+        counted: bool[n], False for callers that belong to another part of the trace.
     """
 
     code: NDArray[np.intp]
@@ -59,23 +60,32 @@ class Frames:
     depth: I64
     duration_ns: I64
     self_ns: I64
+    counted: Mask
 
 
 def frames_of(selection: Selection, names: Names = Names.FULL) -> Frames:
     """The calls shown of a selection, under their nearest shown callers."""
-    calls, rows, parents = selection.calls, selection.rows, selection.parents
-    code, labels = by_label(selection.of(calls.function), function_names(selection.trace, names).__getitem__)
+    calls, parents = selection.calls, selection.parents
+    rows = np.flatnonzero(selection.mask)
+    counted = rows >= selection.since
+    whole = selection.is_everything
+    start_ns, end_ns, self_ns = (
+        column if whole else column[rows] for column in (calls.start_ns, calls.end_ns, calls.self_ns)
+    )
+    code, labels = by_label(
+        calls.function if whole else calls.function[rows], function_names(selection.trace, names).__getitem__
+    )
     place = np.full(len(calls) + 1, -1, np.int64)
     place[rows] = np.arange(len(rows))
-    start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
     return Frames(
         code=code,
         names=[str(label) for label in labels],
         # The last place, -1, is for those without; everything shown is in its place already.
-        parent=parents if selection.is_everything else place[parents[rows]],
+        parent=parents if whole else place[parents[rows]],
         depth=levels(parents, calls.depth, rows),
-        duration_ns=np.where(end_ns >= 0, end_ns - start_ns, -1),
-        self_ns=selection.of(calls.self_ns),
+        duration_ns=np.where((end_ns >= 0) & counted, end_ns - start_ns, -1),
+        self_ns=self_ns,
+        counted=counted,
     )
 
 
@@ -121,6 +131,7 @@ def _only(frames: Frames, rows: I64) -> Frames:
         frames.depth[rows],
         frames.duration_ns[rows],
         frames.self_ns[rows],
+        frames.counted[rows],
     )
 
 
@@ -166,7 +177,7 @@ def _tree(frames: Frames, node: NDArray[np.intp], rows: I64, parents: list[I64],
     return Tree(
         func=[frames.names[each] for each in code.tolist()],
         parent=parent,
-        calls=np.bincount(node, minlength=n).astype(np.int64),
+        calls=np.bincount(node[frames.counted[rows]], minlength=n).astype(np.int64),
         ended=np.bincount(ended, minlength=n).astype(np.int64),
         total_ns=sum_by(ended, frames.duration_ns[rows[known]], n),
         self_ns=sum_by(ended, np.maximum(frames.self_ns[rows[known]], 0), n),
@@ -188,7 +199,7 @@ def below(frames: Frames, start: I64) -> Frames:
     place[kept] = np.arange(len(kept))
     parent = np.where(is_start[kept], -1, place[frames.parent[kept]])
     depth = levels(parent, frames.depth[kept].astype(np.uint32), np.arange(len(kept)))
-    return Frames(frames.code[kept], frames.names, parent, depth, frames.duration_ns[kept], frames.self_ns[kept])
+    return replace(_only(frames, kept), parent=parent, depth=depth)
 
 
 def under(tree: Tree, name: str) -> Tree:
@@ -211,31 +222,52 @@ def under(tree: Tree, name: str) -> Tree:
 
 
 def merge(parts: Sequence[Tree]) -> Tree:
-    """The tree of all calls behind `parts`; nodes of equal paths are one."""
-    place: dict[tuple[int, str], int] = {}
-    parents: list[int] = []
-    moved: list[NDArray[np.intp]] = []
+    """The tree of all calls behind `parts`; nodes of equal paths are one, siblings in order of appearance."""
+    codes: dict[str, int] = {}
+    code = np.array([codes.setdefault(func, len(codes)) for part in parts for func in part.func], np.int64)
+    parent, before = [np.empty(0, np.int64)], 0
     for part in parts:
-        to: list[int] = []
-        for func, parent in zip(part.func, part.parent.tolist(), strict=True):
-            key = (to[parent] if parent >= 0 else -1, func)
-            if key not in place:
-                place[key] = len(place)
-                parents.append(key[0])
-            to.append(place[key])
-        moved.append(np.array(to, np.intp))
+        parent.append(np.where(part.parent >= 0, part.parent + before, -1))
+        before += len(part)
+    node, above, which = _joined(np.concatenate(parent), code, len(codes))
 
     def added(column: str) -> I64:
-        total = np.zeros(len(place), np.int64)
-        for part, to in zip(parts, moved, strict=True):
-            total[to] += getattr(part, column)  # paths are distinct within a part
+        total, low = np.zeros(len(above), np.int64), 0
+        for part in parts:
+            total[node[low : low + len(part)]] += getattr(part, column)  # paths are distinct within a part
+            low += len(part)
         return total
 
+    names = list(codes)
     return Tree(
-        func=[func for _, func in place],
-        parent=np.array(parents, np.int64),
+        func=[names[each] for each in which.tolist()],
+        parent=above,
         calls=added("calls"),
         ended=added("ended"),
         total_ns=added("total_ns"),
         self_ns=added("self_ns"),
     )
+
+
+def _joined(parent: I64, code: I64, codes: int) -> tuple[I64, I64, I64]:
+    """Make one node of those with the same path, level by level: where each goes; parent and code of each there is."""
+    order = np.argsort(parent, kind="stable")
+    ordered = parent[order]
+    node = np.full(len(parent) + 1, -1, np.int64)  # the last is what -1 reads
+    above, which, count = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    level = order[: np.searchsorted(ordered, 0)]
+    while len(level):
+        keys = (node[parent[level]] + 1) * codes + code[level]
+        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        appeared = np.argsort(first)
+        rank = np.empty(len(distinct), np.int64)
+        rank[appeared] = np.arange(len(distinct))
+        node[level] = rank[place] + count
+        up, own = np.divmod(distinct[appeared], codes)
+        above.append(up - 1)
+        which.append(own)
+        count += len(distinct)
+        low, high = (np.searchsorted(ordered, level, side=side) for side in ("left", "right"))
+        children = high - low
+        level = order[np.repeat(low - np.cumsum(children) + children, children) + np.arange(int(children.sum()))]
+    return node[:-1], np.concatenate(above), np.concatenate(which)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.graph import GraphRequest, graph_of
 from funcrec.report.answers.hist import HistRequest, hist_of
 from funcrec.report.answers.hist import rows_of as hist_rows
 from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
@@ -18,6 +19,7 @@ from funcrec.report.export.run import ExportRequest, export
 from funcrec.report.request import filter_request
 from funcrec.report.stream import Stream
 from funcrec.report.trace import Trace
+from funcrec.report.tree import Tree
 from funcrec.trace.records import CallSite, GoroutineRecord
 from tests.calltrees import make_trace, random_tree_events
 
@@ -156,3 +158,31 @@ def test_distributions_of_windows_are_those_of_the_whole(
     whole, parts = (hist_of(trace, "x", request, each) for each in (WHOLE, size))
     assert parts.facts == whole.facts
     assert sorted(map(repr, hist_rows(parts, request))) == sorted(map(repr, hist_rows(whole, request)))
+
+
+def paths(tree: Tree) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Numbers of each node by the names from its root to it."""
+    found: list[tuple[str, ...]] = []
+    for name, parent in zip(tree.func, tree.parent.tolist(), strict=True):
+        found.append((*(found[parent] if parent >= 0 else ()), name))
+    return dict(zip(found, zip(tree.calls, tree.ended, tree.total_ns, tree.self_ns, strict=True), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.integers(20, 200),
+    st.sampled_from([0.0, 0.0, 0.1]),
+    st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from(FILTERS[name]) for name in ("min_ns", "hide", "depth", "filter", "notrace")}
+    ),
+    st.integers(20, 90),
+)
+def test_trees_of_windows_are_those_of_the_whole(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    request = GraphRequest(filter_request(**filters))
+    whole, parts = (graph_of(trace, "x", request, each) for each in (WHOLE, size))
+    assert parts.facts == whole.facts
+    assert paths(parts.callees) == paths(whole.callees)

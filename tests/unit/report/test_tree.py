@@ -97,6 +97,7 @@ def test_deep_recursion_is_one_node_beyond_the_limit() -> None:
         depth=np.arange(depth),
         duration_ns=np.full(depth, 5),
         self_ns=np.ones(depth, np.int64),
+        counted=np.ones(depth, np.bool_),
     )
     tree = callees(frames)
     assert len(tree) == MAX_LEVELS
