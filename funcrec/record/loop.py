@@ -37,6 +37,12 @@ WAITED_SIGNALS = {*ENDING_SIGNALS, signal.SIGCHLD, WRITER}
 _SI_KERNEL = 128  # include/uapi/asm-generic/siginfo.h: the terminal's Ctrl-C
 
 
+def waited_signals() -> set[signal.Signals]:
+    """What to block: not a hangup that nohup(1) has us ignore, since the kernel keeps blocked signals all the same."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return WAITED_SIGNALS - {signal.SIGHUP} if ignored else WAITED_SIGNALS
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Where a recording ends by itself; None: nowhere.
@@ -55,7 +61,7 @@ class Loop:
     Attributes:
         refusal: what is wrong with all that was recorded; None: nothing that is known.
 
-    WAITED_SIGNALS must be blocked: they are waited for here, between two batches.
+    `waited_signals` must be blocked: they are waited for here, between two batches.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from funcrec.record.guard import Guard
 from funcrec.record.known import KnownFunctions
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
-from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop
+from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop, waited_signals
 from funcrec.record.machine import check_fits, machine
 from funcrec.record.memory import give_back, settle
 from funcrec.record.places import image_facts
@@ -299,7 +299,7 @@ class _Session:
         )
         here = self._scope.prepare(probes.list_pid)
         # Blocked before the first thread exists: the loop alone waits for them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, waited_signals())
         try:
             drain.start()
             self._binary.hold()

@@ -236,3 +236,23 @@ def test_a_kill_before_the_program_was_started_ends_what_waits(require_bpf: None
     recorder.kill()
     recorder.wait(LIMIT_S)
     wait_until(lambda: not kills.marked(str(tmp_path)), "nothing is left")
+
+
+def test_under_nohup_a_hangup_ends_nothing(
+    require_bpf: None, start_program: Callable[..., Program], tmp_path: Path, hot: Path
+) -> None:
+    program = start_program(hot, "20", "2", "forever")
+    assert program.read_line() == "ready"
+    path = tmp_path / "trace.zst"
+    command = ["nohup", FUNCREC, "record", "-u", "main.outer", "-p", str(program.pid), "-o", path, hot]
+    with (tmp_path / "said").open("w") as said:
+        recorder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+    wait_until(lambda: "recording" in (tmp_path / "said").read_text(), "it records")
+    recorder.send_signal(signal.SIGHUP)
+    program.proceed()
+    wait_until(lambda: path.stat().st_size > 4096 or recorder.poll() is not None, "it has written")
+    assert recorder.poll() is None
+    recorder.terminate()
+    assert recorder.wait(LIMIT_S) == 0
+    assert funcrec("info", path, "--check").returncode == 0
+    program.process.kill()
