@@ -108,7 +108,7 @@ ranges = st.builds(time_range, st.integers(-1, 14), st.integers(0, 14))
 goroutines = st.sampled_from([(), (), ((1, 1),), ((0, 1),), ((2, 1 << 70),)])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.lists(st.lists(events, max_size=12), max_size=6),
     st.lists(losses, max_size=2),
@@ -141,7 +141,7 @@ def test_any_stream(
     seen("a part" if check(data, FilterRequest(time_range=during, goroutines=of)) else "all of it")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 10**9),
     st.integers(1, 400),
