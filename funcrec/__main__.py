@@ -6,10 +6,6 @@ import sys
 def main() -> None:
     """Entry point of the command."""
     try:
-        if sys.argv[1:2] == ["record"]:
-            from funcrec.allocator import use_plain
-
-            use_plain()
         from funcrec.cli import run
 
         sys.exit(run(sys.argv[1:]))
