@@ -130,6 +130,7 @@ class _Lines:
     def _arguments(self, timeline: Timeline, part: Index) -> Cells:
         """The `args` member of each event, with a leading comma; nothing where there is nothing to say."""
         caller, state = timeline.caller[part], timeline.state[part]
+        caller = np.where(caller < len(self._has_place), caller, 0)
         said = self._has_place[caller]
         columns: list[Column] = [Named(self._places, caller), Named(self._states, state + len(State) * said)]
         said = said | (state != State.RETURNED)
