@@ -8,15 +8,14 @@ import numpy as np
 
 from funcrec.errors import UsageError
 from funcrec.lang.pattern import compile_glob
+from funcrec.report.answers.adding import added_up
 from funcrec.report.cluster import TraceFile
-from funcrec.report.facts import Facts, Tally, facts_of
+from funcrec.report.facts import Facts, facts_of
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.stream import Finished, chosen
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
 from funcrec.report.windows import SIZE, ApartError
-
-_TOGETHER = 4  # trees are merged so many at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +65,18 @@ def graph_of(trace: Trace, name: str, request: GraphRequest, size: int = SIZE) -
     of_ends = filters.min_ns is not None or filters.max_ns is not None or filters.where
     if request.function is None and not of_ends:
         with suppress(ApartError):
-            return _added(Finished(trace, filters, size), trace, name, request)
+            stream = Finished(trace, filters, size)
+            facts, tree = added_up(stream, trace, name, lambda part: callees(frames_of(part, request.names)), merge)
+            return Graph([facts], tree, None, True)
     selection = chosen(trace, filters)
     frames = frames_of(selection, request.names)
-    facts = [facts_of(selection, name)]
+    facts = facts_of(selection, name)
     if request.function is None:
-        return Graph(facts, callees(frames), None, True)
+        return Graph([facts], callees(frames), None, True)
     matches = compile_glob(request.function)
     known = np.array([not function.hidden and matches(function.name) for function in trace.functions], np.bool_)
     start = outermost(frames, known[selection.calls.function[selection.rows]])
-    return Graph(facts, callees(below(frames, start)), callers(frames, start), bool(known.any()))
-
-
-def _added(stream: Finished, trace: Trace, name: str, request: GraphRequest) -> Graph:
-    tally, trees = Tally(trace), list[Tree]()
-    for selection in stream:
-        tally.add(selection)
-        trees.append(callees(frames_of(selection, request.names)))
-        if len(trees) == _TOGETHER:
-            trees = [merge(trees)]
-        del selection  # while the next one is made
-    return Graph([tally.facts(name, stream.hits)], merge(trees), None, True)
+    return Graph([facts], callees(below(frames, start)), callers(frames, start), bool(known.any()))
 
 
 def merge_graph(parts: Sequence[Graph], request: GraphRequest) -> Graph:

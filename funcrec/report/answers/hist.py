@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from funcrec.errors import UsageError
 from funcrec.lang.expr import Binary, Name, Node, parse
+from funcrec.report.answers.adding import added_up
 from funcrec.report.cluster import TraceFile
 from funcrec.report.columns import Kind
 from funcrec.report.conditions import evaluate
 from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of, distribute, merge, percentile
-from funcrec.report.facts import Facts, Tally, facts_of
+from funcrec.report.facts import Facts, facts_of
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import APART, column_name, encode, group, key_order
 from funcrec.report.request import FilterRequest, Names
@@ -23,7 +24,6 @@ from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
 from funcrec.report.windows import SIZE, ApartError
 
-_TOGETHER = 4  # distributions are merged so many at a time
 _TIMES = ("dur", "self", "start")
 
 
@@ -86,20 +86,11 @@ def hist_of(trace: Trace, name: str, request: HistRequest, size: int = SIZE) -> 
     """Count in a trace, window by window (of about `size` events) where nothing asks for recorded values."""
     if is_built_in(parse(request.of)) and all(column_name(each) in APART for each in request.by):
         with suppress(ApartError):
-            return _added(Finished(trace, request.filters, size), trace, name, request)
+            stream = Finished(trace, request.filters, size)
+            facts, made = added_up(stream, trace, name, lambda part: _distribution(part, name, request), merge)
+            return Hist([facts], made)
     selection = chosen(trace, request.filters)
     return Hist([facts_of(selection, name)], _distribution(selection, name, request))
-
-
-def _added(stream: Finished, trace: Trace, name: str, request: HistRequest) -> Hist:
-    tally, distributions = Tally(trace), list[Distribution]()
-    for selection in stream:
-        tally.add(selection)
-        distributions.append(_distribution(selection, name, request))
-        if len(distributions) == _TOGETHER:
-            distributions = [merge(distributions)]
-        del selection  # while the next one is made
-    return Hist([tally.facts(name, stream.hits)], merge(distributions))
 
 
 def _distribution(selection: Selection, name: str, request: HistRequest) -> Distribution:

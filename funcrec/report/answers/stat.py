@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.adding import added_up
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
 from funcrec.report.conditions import holds
-from funcrec.report.facts import Facts, Tally
+from funcrec.report.facts import Facts
 from funcrec.report.filters import Selection
 from funcrec.report.grouping import APART, column_name, group
 from funcrec.report.labels import function_names
@@ -22,7 +23,6 @@ from funcrec.report.views.table import Column, Row, duration_column, text_column
 from funcrec.report.windows import SIZE, ApartError
 
 ERROR = "err != nil"
-_TOGETHER = 4  # summaries are merged so many at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,9 @@ def stat_of(trace: Trace, name: str, request: StatRequest, size: int = SIZE) -> 
 
 
 def _added(stream: Finished | Stream, trace: Trace, name: str, request: StatRequest) -> Stat:
-    tally, summaries = Tally(trace), list[Summary]()
-    for selection in stream:
-        tally.add(selection)
-        summaries.append(_summary(selection, name, request))
-        if len(summaries) == _TOGETHER:
-            summaries = [merge(summaries)]
-        del selection  # while the next one is made
-    facts = tally.facts(name, stream.hits)
+    facts, summary = added_up(stream, trace, name, lambda part: _summary(part, name, request), merge)
     sources = _sources(trace, request.names) if request.sources else {}
-    return Stat([facts], replace(merge(summaries), span_ns=facts.span_ns), sources)
+    return Stat([facts], replace(summary, span_ns=facts.span_ns), sources)
 
 
 def _summary(selection: Selection, name: str, request: StatRequest) -> Summary:
