@@ -107,14 +107,12 @@ class Guard:
         elapsed = now_ns - self._since_ns
         if elapsed < _PERIOD_NS:
             return None
-        hits = self._events + elsewhere - self._elsewhere
-        percent = hits * self._cost * (100.0 / elapsed)  # of one CPU, by site
-        self.begin(now_ns, elsewhere)
+        percent, per_second = self._spent(elapsed, now_ns, elsewhere)
         self._over_ns = self._over_ns + elapsed if percent.sum() > self._limit else 0
         if self._over_ns < self._patience * _PERIOD_NS:
             return None
         self._over_ns = 0
-        return self._judge(percent, hits * (1e9 / elapsed))
+        return self._judge(percent, per_second)
 
     def look_back(self, now_ns: int, elsewhere: Counts) -> Verdict | None:
         """Judge all the time since the window began, once it is as long as patience lasts.
@@ -124,10 +122,14 @@ class Guard:
         elapsed = now_ns - self._since_ns
         if elapsed < self._patience * _PERIOD_NS:
             return None
+        percent, per_second = self._spent(elapsed, now_ns, elsewhere)
+        return self._judge(percent, per_second) if percent.sum() > self._limit else None
+
+    def _spent(self, elapsed: int, now_ns: int, elsewhere: Counts) -> tuple[Numbers, Numbers]:
+        """End the window: percent of one CPU and hits per second in it, by site."""
         hits = self._events + elsewhere - self._elsewhere
-        percent = hits * self._cost * (100.0 / elapsed)
         self.begin(now_ns, elsewhere)
-        return self._judge(percent, hits * (1e9 / elapsed)) if percent.sum() > self._limit else None
+        return hits * self._cost * (100.0 / elapsed), hits * (1e9 / elapsed)
 
     def begin(self, now_ns: int, elsewhere: Counts) -> None:
         """Begin a new window, such as after functions were let go: what was before would be held against the rest."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from funcrec.errors import TraceError
 from funcrec.report.streams import Index, read_blocks, site_roles
+from funcrec.trace.grouping import boundaries
 from funcrec.trace.records import EventColumns, SiteRole
 from funcrec.trace.spans import Spans
 
@@ -68,9 +69,7 @@ def _listed(spans: Spans, block: int, goids: set[int]) -> bool:
 
 def _runs(events: EventColumns) -> list[tuple[tuple[int, int], slice]]:
     """The stacks of a block and where their events are."""
-    new = np.ones(len(events), np.bool_)
-    new[1:] = (events.goid[1:] != events.goid[:-1]) | (events.pid[1:] != events.pid[:-1])
-    first = np.flatnonzero(new)
+    first = boundaries(events.pid, events.goid)
     last = np.append(first[1:], len(events)).tolist()
     stacks = zip(events.pid[first].tolist(), events.goid[first].tolist(), strict=True)
     return [(stack, slice(begin, end)) for stack, begin, end in zip(stacks, first.tolist(), last, strict=True)]

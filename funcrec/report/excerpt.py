@@ -23,10 +23,11 @@ from funcrec.report.pairing import Ends
 from funcrec.report.portions import Carried, Portion
 from funcrec.report.request import FilterRequest
 from funcrec.report.streams import Index
+from funcrec.report.trace import calls_of
 from funcrec.report.windows import SIZE, Foresight, Known, Passage, Window
-from funcrec.trace.records import EventColumns, SiteRole
+from funcrec.trace.grouping import boundaries
+from funcrec.trace.records import EventColumns
 from funcrec.trace.spans import Spans
-from funcrec.trace.standing import take
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
@@ -92,12 +93,8 @@ def _usable_spans(trace: "Trace", *, timed: bool) -> Spans | None:
     if lost_faults(trace) or (timed and any(note.functions for note in trace.notes)):
         return None  # what is over may be open all the same
     spans: Spans | None = reader.spans()
-    return spans if spans is not None and int(spans.calls.sum()) == _calls(trace) else None
-
-
-def _calls(trace: "Trace") -> int:
-    roles = np.array([site.role for site in trace.sites], np.uint8)
-    return int(trace.reader.site_events[(roles == SiteRole.ENTRY) | (roles == SiteRole.POINT)].sum())
+    said = spans is not None and int(spans.calls.sum()) == calls_of(reader.site_events, trace.sites)
+    return spans if said else None
 
 
 def foresee(trace: "Trace", size: int) -> Foresight | None:
@@ -171,7 +168,7 @@ class _Excerpt:
             return None
         order = np.argsort(carried.number)
         number, goids = carried.number[order], carried.entries.goid[order]
-        entries, called = take(carried.entries, order), carried.called[order]
+        entries, called = carried.entries.take(order), carried.called[order]
         born = np.searchsorted(self._first_event, number, side="right") - 1
         # A window ends at a time, not with a block: some frames end in the block they began in all the same.
         ended = np.append(born, self._spans.ended)[self._place(number, len(born))]
@@ -182,13 +179,9 @@ class _Excerpt:
         self._most = _MOST_BLOCKS
         if len(done):
             found = self._follow(goids[done], ended[done], ended[done], number[done])
-            place = found.place(number[done])
-            ends.over_ns[done], ends.exit_event[done] = found.ends.over_ns[place], found.ends.exit_event[place]
-            state[done] = found.state[place]
-            if (ends.over_ns[done] == NEVER).any():
-                raise TraceError("a call does not end where the file says", remedy="read all of it")
+            _take_ends(found, number[done], done, ends, state)
         look = np.flatnonzero(~called)
-        frames = (take(entries, look), number[look], born[look], ended[look])
+        frames = (entries.take(look), number[look], born[look], ended[look])
         called[look] = have_callees(self._trace, self._spans, *frames)
         rest = (np.zeros(k, np.int64), called, Known(np.empty(0, np.uint32), np.empty(0, np.uint64)))
         return Foresight(number, ends, state, *rest, self._trace.reader.site_events, nested=False)
@@ -235,7 +228,7 @@ class _Excerpt:
         return chosen
 
     def _carried(self, rows: NDArray[Any]) -> Carried:
-        return Carried.of(take(self._spans.entries, rows), self._number[rows])
+        return Carried.of(self._spans.entries.take(rows), self._number[rows])
 
     def _foresight(self, rows: NDArray[np.intp]) -> Foresight:
         """What becomes of the frames that are open where the stretch begins or ends."""
@@ -252,11 +245,7 @@ class _Excerpt:
             asked = rows[wanted]
             low = spans.born[asked] if self._own else spans.ended[asked]
             found = self._follow(spans.entries.goid[asked], low, spans.ended[asked], self._number[asked])
-            place = found.place(self._number[rows[wanted]])
-            ends.over_ns[wanted], ends.exit_event[wanted] = found.ends.over_ns[place], found.ends.exit_event[place]
-            state[wanted], callees_ns[wanted] = found.state[place], found.callees_ns[place]
-            if (ends.over_ns[wanted] == NEVER).any():
-                raise TraceError("a call does not end where the file says", remedy="read all of it")
+            callees_ns[wanted] = found.callees_ns[_take_ends(found, self._number[asked], wanted, ends, state)]
         nobody = Known(np.empty(0, np.uint32), np.empty(0, np.uint64))
         rest = (nobody, np.empty(0, np.int64))
         return Foresight(self._number[rows], ends, state, callees_ns, called, *rest, nested=False)
@@ -283,6 +272,24 @@ class _Excerpt:
             passage = Passage(self._trace, SIZE, passage.foresight(), portion, wanted)
             passage.run()
         return passage.foresight()
+
+
+def _take_ends(
+    found: Foresight, number: Index, at: NDArray[np.intp], ends: Ends, state: NDArray[np.uint8]
+) -> NDArray[np.intp]:
+    """Put down how calls end that were gone with; return where they stand in what was found.
+
+    Args:
+        found: how calls end.
+        number: of the entries of some of them.
+        at, ends, state: where in these columns they are put down.
+    """
+    place = found.place(number)
+    ends.over_ns[at], ends.exit_event[at] = found.ends.over_ns[place], found.ends.exit_event[place]
+    state[at] = found.state[place]
+    if (ends.over_ns[at] == NEVER).any():
+        raise TraceError("a call does not end where the file says", remedy="read all of it")
+    return place
 
 
 @dataclass(frozen=True)
@@ -331,7 +338,7 @@ class _Lives:
 
 def _by_run(goids: NDArray[np.uint64], asked: Callable[[NDArray[np.uint64]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
     """Ask once for each stretch of equal numbers."""
-    begins = np.flatnonzero(np.append(True, goids[1:] != goids[:-1])) if len(goids) else np.empty(0, np.int64)
+    begins = boundaries(goids)
     return np.repeat(asked(goids[begins]), np.diff(begins, append=len(goids)))
 
 

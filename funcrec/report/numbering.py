@@ -9,7 +9,6 @@ from funcrec.report.calls import Calls
 from funcrec.report.streams import Index, read_blocks, site_roles
 from funcrec.trace.records import EventColumns, SiteRole
 from funcrec.trace.spans import Spans
-from funcrec.trace.standing import take
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
@@ -38,7 +37,7 @@ def numbers_of(trace: "Trace", spans: Spans, calls: Calls) -> Index:
         events = next(read_blocks(trace, [block]))
         entry = np.flatnonzero(begins[events.site])
         at = by_start[low[block] : high[block]]
-        numbers[at] += _before(take(events, entry), infos[block].first_event + entry, calls, at)
+        numbers[at] += _before(events.take(entry), infos[block].first_event + entry, calls, at)
     return numbers
 
 

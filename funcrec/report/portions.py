@@ -93,7 +93,7 @@ class Portion:
                 yield events, numbers
                 continue
             chosen = np.flatnonzero(self.choose(number, events))
-            yield _some(events, chosen), numbers[chosen]
+            yield events.take(chosen), numbers[chosen]
 
 
 def stretches(trace: "Trace", size: int, portion: Portion | None = None) -> Iterator[tuple[list[Part], int]]:
@@ -127,9 +127,5 @@ def _split(parts: list[Part], time_ns: int) -> tuple[list[Part], list[Part]]:
             sides[0].append((events, number))
             continue
         for side, mask in zip(sides, (early, ~early), strict=True):
-            side.append((_some(events, np.flatnonzero(mask)), number[mask]))
+            side.append((events.take(np.flatnonzero(mask)), number[mask]))
     return sides
-
-
-def _some(events: EventColumns, at: Index) -> EventColumns:
-    return EventColumns(**{name: getattr(events, name)[at] for name in _COLUMNS})

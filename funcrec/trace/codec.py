@@ -3,7 +3,7 @@
 A body is the msgpack map of a record, as a dict. Decoding trusts nothing in it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -124,11 +124,6 @@ def join_values(pieces: list[ValueColumns]) -> ValueColumns:
         np.concatenate([piece.length for piece in pieces]),
         b"".join(piece.data for piece in pieces),
     )
-
-
-def reorder(events: EventColumns, order: Any) -> EventColumns:
-    """Take rows of every column by position."""
-    return replace(events, **{name: getattr(events, name)[order] for name in EventColumns.__dataclass_fields__})
 
 
 def _callers(data: bytes, site: U32, tables: Tables) -> U32:

@@ -180,6 +180,10 @@ class EventColumns:
     def __len__(self) -> int:
         return len(self.time_ns)
 
+    def take(self, at: NDArray[Any] | slice) -> "EventColumns":
+        """Return some of the events, by position; of a slice, views."""
+        return EventColumns(**{name: getattr(self, name)[at] for name in self.__dataclass_fields__})
+
 
 @dataclass(frozen=True, slots=True)
 class ValueColumns:

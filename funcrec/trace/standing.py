@@ -81,7 +81,7 @@ class Standing:
         calls = int(np.count_nonzero((role == SiteRole.ENTRY) | (role == SiteRole.POINT)))
         goids = np.unique(goid)
         goids = goids if len(goids) <= MAX_LISTED else goids[:0]
-        return BlockSpans(calls, goids, born, take(events, born), ended)
+        return BlockSpans(calls, goids, born, events.take(born), ended)
 
     def _end(self, keys: U64, least: I64) -> I64:
         """Let go of the frames that runs end; `least` is how far down each run reaches."""
@@ -148,11 +148,6 @@ class _Order:
         order = np.argsort(keys)
         self._keys, self._last = keys[order], times[order]
         return True
-
-
-def take(events: EventColumns, at: NDArray[Any]) -> EventColumns:
-    """Return some of the events."""
-    return EventColumns(**{name: getattr(events, name)[at] for name in EventColumns.__dataclass_fields__})
 
 
 def _reach(role: U8, depth: U32) -> NDArray[np.uint32] | None:

@@ -130,7 +130,7 @@ class TraceWriter:
         for first in range(0, len(events), MAX_BLOCK_EVENTS):
             part = slice(first, first + MAX_BLOCK_EVENTS)
             self._block(
-                codec.reorder(events, part),
+                events.take(part),
                 None if values is None else _captures_between(values, first, first + MAX_BLOCK_EVENTS),
                 known,
             )
@@ -194,7 +194,7 @@ class TraceWriter:
 
     def _block(self, events: EventColumns, values: ValueColumns | None, known: Tables) -> None:
         order, lengths = group(events)
-        events = codec.reorder(events, order)
+        events = events.take(order)
         body = codec.encode_events(events, lengths, known)
         sequence = len(self._prefixes)
         size = sum(len(column) for column in body.values() if isinstance(column, bytes))

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from funcrec.trace.records import CallSite, ClockReading, Closing, EventColumns, ProcessRecord, SnapshotDelta
-from funcrec.trace.standing import take
 from funcrec.trace.writer import TraceWriter
 from tests.calltrees import header, make_trace
 
@@ -34,7 +33,7 @@ def write_large(path: Path, calls: int, functions: int, seed: int = 1, *, rest_n
             if held is not None:
                 events = _joined(held, events)
                 later = events.time_ns >= now.min()
-                held, events = take(events, later), take(events, ~later)
+                held, events = events.take(later), events.take(~later)
             writer.events(events)
         if held is not None:
             writer.events(held)
