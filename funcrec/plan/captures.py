@@ -18,6 +18,7 @@ from funcrec.target.dwarf import Dwarf
 from funcrec.target.executable import Executable
 from funcrec.target.gotypes import GoTypes
 from funcrec.target.results import Reads
+from funcrec.target.subprograms import Subprograms
 
 
 class Signatures:
@@ -38,9 +39,14 @@ class Signatures:
             self.reason = error.cause
             return None
 
+    @cached_property
+    def _subprograms(self) -> Subprograms | None:
+        return None if self.types is None else Subprograms(self.types.debug)
+
     def forget(self) -> None:
         """Let go of the debug information; it is read again when asked for."""
         self.__dict__.pop("types", None)
+        self.__dict__.pop("_subprograms", None)
         self._known.clear()
 
     def of(self, index: int) -> Signature | None:
@@ -50,10 +56,10 @@ class Signatures:
         return self._known[index]
 
     def _of(self, index: int) -> Signature | None:
-        if self.types is None:
+        if self.types is None or self._subprograms is None:
             return None
         function = self._executable.functions[index]
-        found = self.types.debug.subprogram(function.symbol, function.address)
+        found = self._subprograms.find(function.symbol, function.address)
         if found is None:
             return None
         return signature(self.types, found, self._executable.release[:2], abi0=function.assembly, abi=self.abi)

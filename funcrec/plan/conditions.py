@@ -17,7 +17,7 @@ from funcrec.plan.conditionloads import Kind, Load, UnreadableError, load_raw, l
 from funcrec.plan.conditiontree import Formula, FunctionIs, Join, Leaf, Lowered, Not, cannot, lower, slots_of
 from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, parse_list
 from funcrec.plan.sites import Needs, ProbePlan, Role
-from funcrec.plan.values import find_value, value_names
+from funcrec.plan.wanted import find_value, value_names
 from funcrec.target.abi import Signature
 
 MAX_LOADS = 1 << 16  # rows of all sites together

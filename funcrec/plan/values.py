@@ -3,26 +3,22 @@
 Turns parsed FETCH lists into tables for the kernel (`funcrec.plan.programs`) and rows for the trace. Pure.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
-from funcrec.errors import UsageError
-from funcrec.lang.path import Path
-from funcrec.lang.steps import Step, StepKind, resolve
-from funcrec.lang.types import Kind, TypeTable
-from funcrec.plan.fetch import Fetch, NamedFetch, RawFetch, Special
+from funcrec.lang.steps import StepKind
+from funcrec.lang.types import TypeTable
+from funcrec.plan.fetch import Fetch, RawFetch, Special
 from funcrec.plan.programs import Programs, Reference, RefKind, ValueLimits, mask_reference, target_of
-from funcrec.plan.rawregisters import raw_registers, register_of
+from funcrec.plan.rawregisters import raw_registers
 from funcrec.plan.redaction import RedactedTypes, Redaction, Span, masks, redacted_spans
+from funcrec.plan.rootarea import AREA_HEAD_BYTES, RootArea
+from funcrec.plan.wanted import Wanted, all_values, find_value
 from funcrec.target.abi import AMD64_ABI, Abi, Piece, Place, Signature, whole_words
 from funcrec.target.results import Reads
 
-AREA_HEAD_BYTES = 8  # load bias and status, before the registers
-MAX_STACK_BYTES = 2048
-MAX_REGISTERS = 16  # of one capture: value_site.register_of of bpf/values.h
 MAX_DYNAMIC_TYPES = 1 << 14
 
 
@@ -71,18 +67,6 @@ class ValuePlans:
     limits: ValueLimits
     functions: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A value of a function, resolved: where its root is and the steps from there."""
-
-    name: str
-    place: Place
-    steps: tuple[Step, ...]
-    result: bool
-    text_bytes: int = 0
-    dictionary: IntEnum | None = None
 
 
 @dataclass(slots=True)
@@ -137,7 +121,7 @@ class ValuePlanner:
         wanted, raw = self._resolved(function, signature, arguments, results)
         if not wanted and not raw:
             return
-        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
+        area = RootArea(wanted, [rule for rule, _ in raw], self.abi)
         references = self._references(wanted, raw, area)
         first, count = self._programs.add_references(references)
         values = [_named_row(value, area) for value in wanted] + [_raw_row(rule, result, area) for rule, result in raw]
@@ -146,7 +130,7 @@ class ValuePlanner:
         self._rows.append(
             {
                 "sites": list(sites),
-                "area": AREA_HEAD_BYTES + 8 * len(area.registers) + area.stack_bytes,
+                "area": area.stack_slot + area.stack_bytes,
                 "stack": AREA_HEAD_BYTES + read_with,
                 "text_bytes": self.limits.text_bytes,
                 "elements": self.limits.elements,
@@ -164,7 +148,7 @@ class ValuePlanner:
             UsageError: as for `add`.
         """
         wanted, raw = self._resolved(function, signature, (), results)
-        area = _RootArea(wanted, [rule for rule, _ in raw], self.abi)
+        area = RootArea(wanted, [rule for rule, _ in raw], self.abi)
         registers = dict.fromkeys((int(register) for register in area.registers), 0)
         words = []
         for value in wanted:
@@ -192,7 +176,7 @@ class ValuePlanner:
                     else:
                         raw.append((fetch, result))
                 elif isinstance(fetch, Special):
-                    found = _all(self.types, fetch, signature, result)
+                    found = all_values(self.types, fetch, signature, results=result)
                     wanted.extend(
                         self._hidden(one.name, result) if self.redaction.hides(one.name) else one for one in found
                     )
@@ -202,7 +186,7 @@ class ValuePlanner:
                     wanted.append(self._hidden(fetch.name, result) if hidden else one)
         return [self._without_redacted(value) for value in wanted], raw
 
-    def _references(self, wanted: list[Wanted], raw: list[tuple[RawFetch, bool]], area: "_RootArea") -> list[Reference]:
+    def _references(self, wanted: list[Wanted], raw: list[tuple[RawFetch, bool]], area: RootArea) -> list[Reference]:
         references = [ref for value in wanted for ref in self._masks(value, area)]
         references += [ref for value in wanted for ref in self._named_references(value, area)]
         return references + [ref for rule, _ in raw for ref in self._raw_references(rule, area)]
@@ -259,7 +243,7 @@ class ValuePlanner:
         pieces = [piece for piece in value.place.pieces if piece.register is None or not _meets(piece, spans)]
         return replace(value, place=replace(value.place, pieces=tuple(pieces)))
 
-    def _masks(self, value: Wanted, area: "_RootArea") -> list[Reference]:
+    def _masks(self, value: Wanted, area: RootArea) -> list[Reference]:
         """Erase what is redacted from the span of the stack."""
         erased: list[Span] = []
         for piece in value.place.pieces:
@@ -270,7 +254,7 @@ class ValuePlanner:
                     erased.append((slot, high - low))
         return [mask_reference(at, kept) for at, kept in masks(erased)]
 
-    def _named_references(self, value: Wanted, area: "_RootArea") -> list[Reference]:
+    def _named_references(self, value: Wanted, area: RootArea) -> list[Reference]:
         number, offset = value.place.type, 0
         for position, step in enumerate(value.steps):
             if step.kind is StepKind.FIELD:
@@ -282,7 +266,7 @@ class ValuePlanner:
             return [reference] if reference else []
         return self._root_references(value, number, offset, area)
 
-    def _root_references(self, value: Wanted, number: int, offset: int, area: "_RootArea") -> list[Reference]:
+    def _root_references(self, value: Wanted, number: int, offset: int, area: RootArea) -> list[Reference]:
         """References of a value that lies in the root area: the same as in memory, at the words that hold it."""
         found = []
         if value.dictionary is not None and offset == 0 and not value.steps:
@@ -307,7 +291,7 @@ class ValuePlanner:
                 )
         return found
 
-    def _raw_references(self, rule: RawFetch, area: "_RootArea") -> list[Reference]:
+    def _raw_references(self, rule: RawFetch, area: RootArea) -> list[Reference]:
         kind, size = rule.type.kind, rule.type.size * max(rule.type.count, 1)
         text = self.limits.text_bytes
         offsets = list(rule.offsets)
@@ -346,139 +330,7 @@ def _with_addresses(rows: list[dict[str, Any]], types_base: int) -> list[dict[st
     return rows
 
 
-def _dictionary(types: TypeTable, signature: Signature, place: Place, results: bool) -> IntEnum | None:
-    """The register of the generic dictionary when a value's type has to be looked up there; gone when a call ends."""
-    type_ = types[place.type]
-    needed = type_.kind is Kind.POINTER and type_.shape >= 0 and not results
-    return signature.dictionary if needed else None
-
-
-def _all(types: TypeTable, special: Special, signature: Signature | None, results: bool) -> list[Wanted]:
-    if (special is Special.RESULTS) is not results:
-        where = "after '->'" if special is Special.RESULTS else "in the first list"
-        raise UsageError(
-            f"{special} at the wrong place", remedy=f"write it {where}, such as 'f($params) -> ($results)'"
-        )
-    if signature is None:
-        return []
-    places = signature.results if results else signature.parameters
-    return [
-        Wanted(place.name, place, (), results, 0, _dictionary(types, signature, place, results)) for place in places
-    ]
-
-
-def value_names(types: TypeTable, signature: Signature, *, results: bool) -> list[str]:
-    """Names by which the values of one side of a call can be fetched."""
-    places = signature.results if results else signature.parameters
-    return [place.name for place in places] + ([] if results else _captured_names(types, signature))
-
-
-def find_value(
-    types: TypeTable, function: str, signature: Signature | None, fetch: NamedFetch, *, results: bool
-) -> Wanted:
-    """Where a value of a function is, and the steps to it.
-
-    Raises:
-        UsageError: there is none of that name, or no such path.
-    """
-    if signature is None:
-        raise UsageError(
-            f"'{fetch.name}' of {function}: the binary's debug information does not describe this function",
-            remedy="give a raw rule, such as x=%ax:s64",
-        )
-    places = signature.results if results else signature.parameters
-    path = fetch.path
-    for place in places:
-        if place.name == path.root:
-            steps = tuple(resolve(types, place.type, path))
-            dictionary = None if steps else _dictionary(types, signature, place, results)
-            return Wanted(fetch.name, place, steps, results, fetch.text_bytes, dictionary)
-    captured = None if results else _captured(types, signature, fetch)
-    if captured:
-        return captured
-    known = value_names(types, signature, results=results)
-    near = difflib.get_close_matches(path.root, known, 3, 0.5)
-    what = "result" if results else "parameter"
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known) or 'none'}"
-    raise UsageError(f"{function} has no {what} '{path.root}'", remedy=remedy)
-
-
-def _closure_fields(types: TypeTable, signature: Signature) -> dict[str, Step]:
-    if signature.captures < 0:
-        return {}
-    fields = types[types[signature.captures].elem].fields
-    return {field.name: Step(StepKind.FIELD, field.type, field.offset) for field in fields if field.name != "F"}
-
-
-def _captured_names(types: TypeTable, signature: Signature) -> list[str]:
-    return [name.removeprefix("&") for name in _closure_fields(types, signature)]
-
-
-def _captured(types: TypeTable, signature: Signature, fetch: NamedFetch) -> Wanted | None:
-    """A variable of the enclosing function: in the closure object itself, or behind a pointer there (named `&x`)."""
-    fields = _closure_fields(types, signature)
-    path = fetch.path
-    place = Place("closure", signature.captures, (Piece(0, 8, register=signature.closure),))
-    prefix = [Step(StepKind.DEREFERENCE, types[signature.captures].elem)] if fields else []
-    by_value, by_reference = fields.get(path.root), fields.get("&" + path.root)
-    if by_value:
-        prefix.append(by_value)
-    elif by_reference and types[by_reference.type].kind is Kind.POINTER:
-        prefix += [by_reference, Step(StepKind.DEREFERENCE, types[by_reference.type].elem)]
-    else:
-        return None
-    steps = resolve(types, prefix[-1].type, Path(path.root, path.steps, path.dereferences, path.function))
-    return Wanted(fetch.name, place, tuple(prefix + steps), False, fetch.text_bytes)
-
-
-class _RootArea:
-    """The words that a capture starts with: registers in ascending order, then one span of the stack.
-
-    The ABI assigns registers in ascending order too, so that the words of a string or slice stay side by side.
-    """
-
-    def __init__(self, wanted: list[Wanted], raw: list[RawFetch], abi: Abi) -> None:
-        self._abi = abi
-        pieces = [piece for value in wanted for piece in value.place.pieces]
-        registers = {piece.register for piece in pieces if piece.register is not None}
-        registers |= {value.dictionary for value in wanted if value.dictionary is not None}
-        for rule in raw:
-            registers |= raw_registers(rule, abi)
-        self.registers = sorted(registers)
-        if len(self.registers) > MAX_REGISTERS:
-            raise UsageError(
-                f"values of one function lie in {len(self.registers)} registers", remedy="ask for fewer of them"
-            )
-        spans = [(piece.stack, piece.stack + piece.size) for piece in pieces if piece.stack is not None]
-        self.low = min((low for low, _ in spans), default=0)
-        high = max((high for _, high in spans), default=0)
-        self.stack_bytes = min(high - self.low, MAX_STACK_BYTES)
-
-    def raw_slot(self, rule: RawFetch) -> int:
-        """Offset in the root area of the register that a raw rule starts from."""
-        return self.register_slot(register_of(rule, self._abi))
-
-    def register_slot(self, register: IntEnum) -> int:
-        """Offset of a register in the root area."""
-        return AREA_HEAD_BYTES + 8 * self.registers.index(register)
-
-    def slot(self, place: Place, offset: int) -> int:
-        """Offset in the root area of byte `offset` of a value, -1 when it is not there (a float in a register)."""
-        for piece in place.pieces:
-            if piece.offset <= offset < piece.offset + piece.size:
-                return self.piece_slot(piece, offset - piece.offset)
-        return -1
-
-    def piece_slot(self, piece: Piece, within: int = 0) -> int:
-        """Offset in the root area of a piece, -1 when it cannot be read."""
-        if piece.register is not None:
-            return AREA_HEAD_BYTES + 8 * self.registers.index(piece.register) + within
-        if piece.stack is None or piece.stack - self.low + within >= self.stack_bytes:
-            return -1
-        return AREA_HEAD_BYTES + 8 * len(self.registers) + piece.stack - self.low + within
-
-
-def _named_row(value: Wanted, area: _RootArea) -> dict[str, Any]:
+def _named_row(value: Wanted, area: RootArea) -> dict[str, Any]:
     pieces = [[piece.offset, piece.size, area.piece_slot(piece)] for piece in value.place.pieces]
     row: dict[str, Any] = {"name": value.name, "result": value.result, "type": value.place.type, "pieces": pieces}
     if value.dictionary is not None:
@@ -488,7 +340,7 @@ def _named_row(value: Wanted, area: _RootArea) -> dict[str, Any]:
     return row
 
 
-def _raw_row(rule: RawFetch, result: bool, area: _RootArea) -> dict[str, Any]:
+def _raw_row(rule: RawFetch, result: bool, area: RootArea) -> dict[str, Any]:
     slot = area.raw_slot(rule) if rule.register else -1
     return {
         "name": rule.name,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from funcrec.lang.types import Field, GoType, Kind, TypeTable
-from funcrec.target.dwarf import Subprogram, Variable, uleb
+from funcrec.target.dwarf import uleb
 from funcrec.target.gotypes import GoTypes
+from funcrec.target.subprograms import Subprogram, Variable, entry_location
 
 
 class Register(IntEnum):
@@ -298,7 +299,7 @@ def signature(
             dictionary = inputs.next_register()
         number = types.number(variable.type)
         if go_version <= (1, 21):
-            entry = types.debug.entry_location(variable, function.low_pc)
+            entry = entry_location(types.debug, variable, function.low_pc)
             inputs.skip_omitted(leaves(table, number), entry)
         parameters.append(Place(variable.name, number, inputs.take(number)))
     if shaped and dictionary is None:

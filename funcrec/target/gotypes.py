@@ -5,6 +5,7 @@ from functools import partial
 from funcrec.lang.types import UNKNOWN, Field, GoType, Kind, TypeTable, as_shape
 from funcrec.target import dwarf
 from funcrec.target.dwarf import Dwarf, Entry
+from funcrec.target.runtimetypes import runtime_types
 
 _ENCODINGS = {2: Kind.BOOL, 3: Kind.COMPLEX, 4: Kind.FLOAT, 5: Kind.INT, 6: Kind.INT, 7: Kind.UINT, 8: Kind.UINT}
 _REFLECT_KINDS = {20: Kind.EFACE, 18: Kind.CHAN, 21: Kind.MAP}
@@ -39,7 +40,7 @@ class GoTypes:
 
     def runtime_types(self) -> dict[int, int]:
         """Type numbers by the place of their runtime descriptor (bytes from moduledata.types)."""
-        return {place: self.number(offset) for place, offset in self._dwarf.runtime_types().items()}
+        return {place: self.number(offset) for place, offset in runtime_types(self._dwarf).items()}
 
     def name_at(self, offset: int) -> str:
         """Name of the type at an offset, without loading it."""

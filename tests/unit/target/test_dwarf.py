@@ -11,6 +11,8 @@ from funcrec.target.debug import debug_sections
 from funcrec.target.dwarf import Dwarf
 from funcrec.target.executable import Executable
 from funcrec.target.gotypes import GoTypes
+from funcrec.target.runtimetypes import runtime_types
+from funcrec.target.subprograms import Subprograms
 from tests.toolchain import DEFAULT, PROGRAMS, VERSIONS, go_build
 
 
@@ -26,7 +28,7 @@ def function(executable: Executable, name: str) -> tuple[str, int]:
 
 def test_parameters_and_results_in_order(binary: Path) -> None:
     executable, types = Executable.open(str(binary)), GoTypes(Dwarf(debug_sections(str(binary))))
-    found = types.debug.subprogram(*function(executable, "main.(*Point).Scale"))
+    found = Subprograms(types.debug).find(*function(executable, "main.(*Point).Scale"))
     assert found is not None
     assert [(v.name, v.result) for v in found.parameters] == [("p", False), ("by", False), ("~r0", True)]
     names = [types.table[types.number(v.type)].name for v in found.parameters]
@@ -35,7 +37,7 @@ def test_parameters_and_results_in_order(binary: Path) -> None:
 
 def test_structures_with_offsets(binary: Path) -> None:
     executable, types = Executable.open(str(binary)), GoTypes(Dwarf(debug_sections(str(binary))))
-    found = types.debug.subprogram(*function(executable, "main.Student.Label"))
+    found = Subprograms(types.debug).find(*function(executable, "main.Student.Label"))
     assert found is not None
     student = types.table[types.number(found.parameters[0].type)]
     assert student.kind is Kind.STRUCT
@@ -56,7 +58,7 @@ def test_kinds_that_are_typedefs(binary: Path) -> None:
     executable, types = Executable.open(str(binary)), GoTypes(Dwarf(debug_sections(str(binary))))
     kinds = {}
     for name in ("main.maps", "main.channels", "main.interfaces", "main.failures"):
-        found = types.debug.subprogram(*function(executable, name))
+        found = Subprograms(types.debug).find(*function(executable, name))
         assert found is not None
         kinds[name] = [types.table[types.number(v.type)].kind for v in found.parameters if not v.result]
     assert kinds == {
@@ -70,7 +72,7 @@ def test_kinds_that_are_typedefs(binary: Path) -> None:
 def test_types_of_the_runtime_are_those_of_a_full_walk(binary: Path) -> None:
     reader = Dwarf(debug_sections(str(binary)))
     walked: dict[int, int] = {}
-    for unit in reader._units:
+    for unit in reader.units:
         at = unit.first
         while at < unit.end:
             entry = reader.entry(at, unit)
@@ -78,13 +80,13 @@ def test_types_of_the_runtime_are_those_of_a_full_walk(binary: Path) -> None:
             place = entry.attributes.get(dwarf.AT_GO_RUNTIME_TYPE) if entry else None
             if entry and place:
                 walked.setdefault(place, entry.offset)
-    found = reader.runtime_types()
+    found = runtime_types(reader)
     assert {place: found.get(place) for place in walked} == walked
     assert len(found) <= len(walked) * 1.02
 
 
 def test_an_unknown_function_is_none_and_no_information_an_error() -> None:
     reader = Dwarf(debug_sections(str(go_build(PROGRAMS / "values", version=DEFAULT))))
-    assert reader.subprogram("main.nowhere", 0x1000) is None
+    assert Subprograms(reader).find("main.nowhere", 0x1000) is None
     with pytest.raises(TargetError):
         Dwarf(debug_sections(str(go_build(PROGRAMS / "values", version=DEFAULT, flags=("-ldflags=-w",)))))
