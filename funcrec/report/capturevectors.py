@@ -18,8 +18,9 @@ from funcrec.report.capturememory import SEGMENT_BYTES, Indexes, Words, load
 from funcrec.report.columns import Kind, Mask
 from funcrec.report.texts import MARK, CutText
 from funcrec.trace.blobs import AREA_HEAD_BYTES, CAPTURE_STACK
+from funcrec.trace.forms import time_form
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout
-from funcrec.trace.values import Decoder, shows_text, time_form
+from funcrec.trace.values import Decoder, shows_text
 
 _MAX_DEPTH = 8  # pointers and interfaces followed on the way to a scalar
 _SIGN = np.uint64(1 << 63)

@@ -19,8 +19,9 @@ from funcrec.report.sheet import Lexicon
 from funcrec.report.valuecells import Cells, Lists, Patched, addresses, compact, fixed, listed, united
 from funcrec.report.valuecolumns import Column, Named, Numbers, Strings, Texts, decimals_of, hexadecimal
 from funcrec.trace.blobs import CAPTURE_STACK
+from funcrec.trace.forms import text_form, time_form
 from funcrec.trace.valueplans import ValueLayout
-from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text, text_form, time_form
+from funcrec.trace.values import MAX_NESTING, MAX_NODES, Decoder, shows_text
 
 _MOST_TEXTS = 1 << 16  # kept; they repeat
 _MOST_ROOT_BYTES = 1024

@@ -1,29 +1,34 @@
-"""Raw bytes and types to values in the JSON forms of the machine contract.
+"""Raw bytes and types to values, in the JSON forms of the machine contract.
 
 Whatever the bytes claim, decoding ends in bounded time: depth, nesting and the number of values are limited, and what
 cannot be shown says why in its place.
 """
 
-import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import REDACTED, GoType, Kind, TypeTable, pointer_shaped, stands_for_another
 from funcrec.trace.blobs import CAPTURE_STACK, Memory, UnreadError
+from funcrec.trace.forms import (
+    RAW_FORMS,
+    SIGN,
+    Json,
+    address_form,
+    characters_form,
+    float_form,
+    signed,
+    text_form,
+    time_form,
+)
 from funcrec.trace.valueplans import CapturePlan, RawLayout, ValueLayout, read_plans
-
-Json = Any
 
 MAX_NESTING = 48
 MAX_NODES = 20_000  # values shown of one capture
 MAX_ROOT_BYTES = 1 << 16
-_SIGN = 1 << 63
 # Errors whose text is their first field: errors.New and fmt.Errorf of every Go version.
 TEXT_ERRORS = frozenset(("*errors.errorString", "*fmt.wrapError", "*fmt.wrapErrors", "*fmt.fmtError"))
 
@@ -155,7 +160,7 @@ class _Capture:
                 return number, None
             else:
                 pointer = place.word(0)
-                if step.kind is StepKind.INDEX and not step.index < place.word(8) < _SIGN:
+                if step.kind is StepKind.INDEX and not step.index < place.word(8) < SIGN:
                     raise UnreadError("index out of range")
                 if pointer == 0:
                     raise UnreadError("nil pointer")
@@ -180,7 +185,7 @@ class _Capture:
     def _measure(self, type_: GoType, kind: StepKind, place: _Place) -> int:
         capacity = kind is StepKind.CAPACITY
         if type_.kind in (Kind.STRING, Kind.SLICE):
-            return _signed(place.word(16 if capacity else 8))
+            return signed(place.word(16 if capacity else 8))
         if type_.kind in (Kind.MAP, Kind.CHAN):
             pointer = place.word(0)
             return self._memory.word(pointer + (8 if capacity else 0)) if pointer else 0
@@ -222,7 +227,7 @@ class _Capture:
 
     def _text(self, place: _Place) -> tuple[bytes, int]:
         """The bytes that were captured of a string or []byte, and its length."""
-        pointer, length = place.word(0), _signed(place.word(8))
+        pointer, length = place.word(0), signed(place.word(8))
         if length == 0:
             return b"", 0
         if length < 0:
@@ -238,7 +243,7 @@ class _Capture:
         return self._memory.blob[at : at + min(available, length)], length
 
     def _slice(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
-        pointer, length = place.word(0), _signed(place.word(8))
+        pointer, length = place.word(0), signed(place.word(8))
         if pointer == 0 and length == 0:
             return None
         elem = self.types[type_.elem]
@@ -273,7 +278,7 @@ class _Capture:
 
     def _struct(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         if type_.name == "time.Time" and type_.size == 24:
-            return time_form(place.word(0), _signed(place.word(8)))
+            return time_form(place.word(0), signed(place.word(8)))
         return {
             field.name: self._render(field.type, place.part(field.offset), depth, nesting)
             for field in type_.fields
@@ -287,17 +292,17 @@ class _Capture:
         if stands_for_another(type_):
             concrete = self._from_dictionary(type_)
             if concrete is None or stands_for_another(concrete):
-                return _address(pointer)
+                return address_form(pointer)
             type_ = concrete
         if depth >= self._plan.depth or type_.elem < 0:
-            return _address(pointer)
+            return address_form(pointer)
         if self.types[type_.elem].size == 0:
             return self._render(type_.elem, _Place(b"", 0, 0), depth + 1, nesting)
         try:
             at, available = self._memory.find(pointer)
         except UnreadError as unread:
             if unread.absent:
-                return _address(pointer)
+                return address_form(pointer)
             raise
         return self._render(type_.elem, _Place(self._memory.blob, at, available), depth + 1, nesting)
 
@@ -316,7 +321,7 @@ class _Capture:
 
     def _reference(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         pointer = place.word(0)
-        return _address(pointer) if pointer else None
+        return address_form(pointer) if pointer else None
 
     def _function(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         pointer = place.word(0)
@@ -326,17 +331,17 @@ class _Capture:
             name = self._code.get(self._memory.word(pointer) - self._memory.bias)
         except UnreadError:
             name = None
-        return _address(pointer) if name is None else _address(pointer) | {"$func": name}
+        return address_form(pointer) if name is None else address_form(pointer) | {"$func": name}
 
     def _map(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         pointer = place.word(0)
         if pointer == 0:
             return None
         try:
-            return {"$len": _signed(self._memory.word(pointer))}
+            return {"$len": signed(self._memory.word(pointer))}
         except UnreadError as unread:
             if unread.absent:
-                return _address(pointer)
+                return address_form(pointer)
             raise
 
     def _iface(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
@@ -351,7 +356,7 @@ class _Capture:
         data = place.word(8)
         number = self._by_runtime.get(descriptor - self._memory.bias)
         if number is None:
-            return {"$type": f"{descriptor:#x}", "value": _address(data)}
+            return {"$type": f"{descriptor:#x}", "value": address_form(data)}
         type_ = self.types[number]
         if shows_text(self.types, type_):
             return {"$type": type_.name, "value": self._error_text(type_, data)}
@@ -366,7 +371,7 @@ class _Capture:
         try:
             at, available = self._memory.find(data)
         except UnreadError as unread:
-            return _address(data) if unread.absent else {"$error": unread.reason}
+            return address_form(data) if unread.absent else {"$error": unread.reason}
         return self._render(number, _Place(self._memory.blob, at, available), depth, nesting)
 
     def _error_text(self, type_: GoType, data: int) -> Json:
@@ -376,7 +381,7 @@ class _Capture:
             at, available = self._memory.find(data)
             return text_form(*self._text(_Place(self._memory.blob, at, available)))
         except UnreadError as unread:
-            return _address(data) if unread.absent else {"$error": unread.reason}
+            return address_form(data) if unread.absent else {"$error": unread.reason}
 
     def _opaque(self, type_: GoType, place: _Place, depth: int, nesting: int) -> Json:
         return {"$error": "redacted" if type_.name == REDACTED.name else "unknown type"}
@@ -420,11 +425,11 @@ class _Capture:
         text = data.split(b"\0", 1)[0]
         # The kernel ends what it cuts with a NUL of its own, in the last byte there is room for.
         if len(text) >= self._plan.text_bytes - 1:
-            return {"$truncated": None, "value": _characters(text, cut=True)}
-        return _characters(text)
+            return {"$truncated": None, "value": characters_form(text, cut=True)}
+        return characters_form(text)
 
     def _raw_form(self, raw: RawLayout, data: bytes) -> Json:
-        convert = _RAW_FORMS[raw.kind]
+        convert = RAW_FORMS[raw.kind]
         if not raw.count:
             return convert(data[: raw.size])
         return [convert(data[i * raw.size : (i + 1) * raw.size]) for i in range(raw.count)]
@@ -449,74 +454,3 @@ _RENDERERS: dict[Kind, Callable[[_Capture, GoType, _Place, int, int], Json]] = {
     Kind.EFACE: _Capture._eface,
     Kind.OPAQUE: _Capture._opaque,
 }
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word & _SIGN else word
-
-
-def _address(pointer: int) -> Json:
-    return {"$ptr": f"{pointer:#x}"}
-
-
-def _characters(data: bytes, *, cut: bool = False) -> Json:
-    """Text, or its bytes when they are not UTF-8; a character that the cap cut in half is left out."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        if cut and error.start >= len(data) - 3 and error.reason == "unexpected end of data":
-            return data[: error.start].decode()
-        return {"$hex": data.hex()}
-
-
-def text_form(data: bytes, length: int) -> Json:
-    """JSON form of text of `length` bytes of which `data` was captured."""
-    if len(data) == length:
-        return _characters(data)
-    return {"$truncated": length, "value": _characters(data, cut=True)}
-
-
-def float_form(data: bytes) -> Json:
-    """JSON form of a float of 4 or 8 bytes; a float32 has the shortest digits that give it back."""
-    value = struct.unpack("<f" if len(data) == 4 else "<d", data)[0]
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return float(str(np.float32(value))) if len(data) == 4 else value
-
-
-_RAW_FORMS: dict[str, Callable[[bytes], Json]] = {
-    "u": lambda data: int.from_bytes(data, "little"),
-    "s": lambda data: int.from_bytes(data, "little", signed=True),
-    "x": lambda data: f"{int.from_bytes(data, 'little'):#x}",
-    "f": float_form,
-    "c": lambda data: _characters(data.split(b"\0", 1)[0], cut=b"\0" not in data),
-    "bool": lambda data: data != b"\0",
-}
-
-# Seconds from year 1 to 1970 and to 1885, where the compact form of time.Time counts from (Go src/time/time.go).
-_UNIX_FROM_YEAR_1 = 62_135_596_800
-_UNIX_FROM_1885 = 2_682_288_000
-
-
-def time_form(wall: int, ext: int) -> str:
-    """RFC 3339 with nanoseconds, in UTC, of the two words of a time.Time."""
-    nanoseconds = wall & ((1 << 30) - 1)
-    seconds = ((wall & (_SIGN - 1)) >> 30) - _UNIX_FROM_1885 if wall & _SIGN else ext - _UNIX_FROM_YEAR_1
-    days, rest = divmod(seconds, 86_400)
-    year, month, day = _civil(days)
-    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
-    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
-    return f"{year:04d}-{month:02d}-{day:02d}T{clock}{fraction}Z"
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Year, month, day of a day number from 1970, in the Gregorian calendar of any year: years begin in March here, so
-    that the leap day is the last one."""
-    era, day_of_era = divmod(days + 719_468, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return year_of_era + era * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) // 5 + 1

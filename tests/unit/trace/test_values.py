@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from funcrec.errors import TraceError
-from funcrec.trace.values import Decoder, float_form, text_form, time_form
+from funcrec.trace.forms import float_form, text_form, time_form
+from funcrec.trace.values import Decoder
 
 INT, STRING, POINTER, NODE, ERROR, TEXT_ERROR, TEXT_POINTER, SLICE, MAP, FUNC = range(10)
 TYPES: list[dict[str, Any]] = [
