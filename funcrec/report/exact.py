@@ -16,7 +16,7 @@ _PIECE = 26
 BigInts = NDArray[Any]
 
 
-def sum_by(codes: NDArray[np.intp], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def sum_by(codes: NDArray[np.intp], values: NDArray[np.integer[Any]], n: int) -> NDArray[np.int64]:
     """Sum of `values` (not negative, fewer than 2**27) for each code 0..n-1, as i64[n]."""
     if len(values) == 0:
         return np.zeros(n, np.int64)

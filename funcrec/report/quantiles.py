@@ -19,14 +19,15 @@ A bootstrap with blocks long enough for bursts has as few blocks and no t to pay
 `tests/unit/report/test_difference_simulation.py` this method holds its 5 % where correlation is strong, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.exact import sum_by
-from funcrec.report.summary import Groups, Key
+from funcrec.report.intime import Durations, Integers
+from funcrec.report.summary import Key
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -50,6 +51,8 @@ _WORTH = 5.0
 # So many independent calls must lie on either side of a quantile before anything is said about it. Slow calls like to
 # come together, so that a tail needs more of them.
 _ENOUGH, _ENOUGH_IN_TAIL = 4.0, 10.0
+
+_TOGETHER = 1 << 17  # calls of groups that are worked on at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,47 +91,62 @@ class Sample:
     quantiles: tuple[Quantile, ...]
 
 
-def sample(groups: Groups, duration_ns: I64, runs: Sequence[int] = ()) -> Sample:
-    """Reduce n calls in order of time to a Sample.
+def sample(durations: Durations) -> Sample:
+    """Reduce the calls of one side to a Sample."""
+    ended = durations.ended.sum(1)
+    edge = np.append(0, np.cumsum(ended))
+    parts = [_reduced(durations.ns[edge[low] : edge[high]], durations.ended[low:high]) for low, high in _portions(edge)]
+    total_ns = np.concatenate([part[0] for part in parts])
+    quantiles = tuple(_together(each) for each in zip(*(part[1] for part in parts), strict=True))
+    return Sample(durations.keys, durations.calls, ended, total_ns, quantiles)
 
-    Args:
-        groups: the group of each call, -1 for those to leave out.
-        duration_ns: i64[n], -1 where unknown.
-        runs: where the calls are those of several recordings, one after the other: how many of them are of each.
-    """
-    k = len(groups.keys)
-    calls = np.bincount(groups.codes[groups.codes >= 0], minlength=k).astype(np.int64)
-    keep = (groups.codes >= 0) & (duration_ns >= 0)
-    codes, values = groups.codes[keep], duration_ns[keep]
-    ended = np.bincount(codes, minlength=k).astype(np.int64)
-    small = codes.astype(np.uint16) if k <= 1 << 16 else codes  # numpy sorts 16-bit keys by radix
-    order = np.argsort(small, kind="stable")
-    in_time = values[order]
+
+def _portions(edge: I64) -> Iterator[tuple[int, int]]:
+    """Groups to work on together, so that their calls fit a processor's cache; one portion in any case."""
+    k, low = len(edge) - 1, 0
+    while True:
+        fitting = int(np.searchsorted(edge, edge[low] + _TOGETHER, side="right")) - 1
+        high = min(max(fitting, low + 1), k)
+        yield low, high
+        if high == k:
+            return
+        low = high
+
+
+def _reduced(in_time: Integers, ended: I64) -> tuple[I64, tuple[Quantile, ...]]:
+    """Sums and quantiles of some groups, whose calls in each run are `ended`."""
+    k, runs = ended.shape
+    of_group = ended.sum(1)
+    codes = np.repeat(np.arange(k), of_group)
+    by_size = _sorted_within(codes, in_time, k)
     edges = None
-    if len(runs) > 1:
-        run = np.repeat(np.arange(len(runs)), runs)[keep]
-        edges = np.searchsorted((codes * len(runs) + run)[order], _run_cells(k, len(runs)))
-    by_size = _sorted_within(codes, values, k)
-    quantiles = tuple(_quantile(in_time, by_size, ended, edges, fraction) for fraction in FRACTIONS)
-    return Sample(groups.keys, calls, ended, sum_by(codes, values, k), quantiles)
+    if runs > 1:
+        behind = np.cumsum(ended).reshape(ended.shape)
+        edges = np.concatenate((behind[:, :1] - ended[:, :1], behind), axis=1)
+    quantiles = tuple(_quantile(in_time, by_size, of_group, edges, fraction) for fraction in FRACTIONS)
+    return sum_by(codes, in_time, k), quantiles
 
 
-def _sorted_within(codes: NDArray[np.intp], values: I64, k: int) -> I64:
-    """Values sorted by code, then by size, i64[n]."""
+def _together(parts: Sequence[Quantile]) -> Quantile:
+    """The same quantile of several portions."""
+    columns = ("log", "lower", "upper", "freedom", "enough")
+    return Quantile(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+
+
+def _sorted_within(codes: NDArray[np.intp], values: Integers, k: int) -> Integers:
+    """Values sorted by code, then by size."""
+    if k == 1:
+        return np.sort(values)
     bits = int(values.max(initial=0)).bit_length()
     if k.bit_length() + bits < 63:
-        packed = codes.astype(np.int64) << bits | values
+        packed = codes << bits | values
         packed.sort()
-        return packed & ((1 << bits) - 1)
+        packed &= (1 << bits) - 1
+        return packed
     return values[np.lexsort((values, codes))]
 
 
-def _run_cells(k: int, runs: int) -> I64:
-    """Numbers of the runs of each of k groups, and the one behind: i64[k, runs + 1]."""
-    return np.arange(k)[:, None] * runs + np.arange(runs + 1)
-
-
-def _quantile(in_time: I64, by_size: I64, ended: I64, runs: I64 | None, fraction: float) -> Quantile:
+def _quantile(in_time: Integers, by_size: Integers, ended: I64, runs: I64 | None, fraction: float) -> Quantile:
     """One quantile of each group of calls; both arrays hold groups one after the other, `runs` the edges of runs."""
     k = len(ended)
     ends = np.cumsum(ended)
@@ -148,11 +166,11 @@ def _quantile(in_time: I64, by_size: I64, ended: I64, runs: I64 | None, fraction
     return Quantile(logs, lower, upper, freedom, enough)
 
 
-def _log(ns: I64) -> F64:
-    return np.log(np.maximum(ns, 1))  # a clock that did not move still took something
+def _log(ns: Integers) -> F64:
+    return np.log(np.maximum(ns.astype(np.int64), 1))  # a clock that did not move still took something
 
 
-def _limits(by_size: I64, starts: I64, ended: I64, share: F64) -> F64:
+def _limits(by_size: Integers, starts: I64, ended: I64, share: F64) -> F64:
     """ln of the order statistics at each share, f64[K, steps]; outside of 0..1 the data set no limit."""
     share = np.nan_to_num(share, nan=0.0)
     rank = np.ceil(np.clip(share, -1, 2) * ended[:, None] - 1e-9).astype(np.int64) - 1
@@ -164,7 +182,7 @@ def _limits(by_size: I64, starts: I64, ended: I64, share: F64) -> F64:
 
 
 def _standard_error(
-    in_time: I64, value: I64, starts: I64, ended: I64, runs: I64 | None, fraction: float
+    in_time: Integers, value: I64, starts: I64, ended: I64, runs: I64 | None, fraction: float
 ) -> tuple[F64, I64, Bools]:
     """Standard error of the share of calls below `value` per group, its degrees of freedom, and whether to trust it."""
     k = len(ended)
@@ -221,9 +239,9 @@ def _between_runs(below: I64, equal: I64, size: I64, part: F64, fraction: float)
     return np.where(runs > 1, variance, 0.0), several
 
 
-def _counts(in_time: I64, value: I64, ended: I64, edges: I64) -> tuple[I64, I64, I64]:
+def _counts(in_time: Integers, value: I64, ended: I64, edges: I64) -> tuple[I64, I64, I64]:
     """Calls below and equal to `value`, and all calls, between edges i64[K, B + 1] of each group: i64[K, B] each."""
-    limit = np.repeat(value, ended)
+    limit = np.repeat(value.astype(in_time.dtype), ended)
 
     def counted(hits: Bools) -> I64:
         running = np.zeros(len(hits) + 1, np.int64)

@@ -95,25 +95,26 @@ class Finished:
 
     Args:
         trace, request, size: as for `Stream`.
+        numbered: calls are told by their numbers in the whole trace.
 
     Raises:
         ApartError: the trace or the filters need more than one passage; also while it is gone through.
     """
 
-    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE) -> None:
+    def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, numbered: bool = False) -> None:
         events = sum(block.n for block in trace.reader.blocks)
         # These filters look at all of the trace, or take a part of it.
         of_all = request.time_range or request.goroutines or request.pids or needs_everything(request)
         if events <= size or of_all:
             raise ApartError
-        self._trace, self._request = trace, request
+        self._trace, self._request, self._numbered = trace, request, numbered
         self._passage = Passage(trace, size)
 
     def __iter__(self) -> Iterator[Selection]:
         return made_ahead(self._made())
 
     def _made(self) -> Iterator[Selection]:
-        for window in self._passage.finished():
+        for window in self._passage.finished(numbered=self._numbered):
             mask = mask_of(self._trace, window.calls, self._request, window.known)
             yield Selection(self._trace, window.calls, mask, self._request, window)
 

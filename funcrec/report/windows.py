@@ -232,17 +232,18 @@ class Passage:
             del window
             begin_ns = until
 
-    def finished(self) -> Iterator[Window]:
+    def finished(self, *, numbered: bool = False) -> Iterator[Window]:
         """Yield the calls that are over in each window, in no order, behind those that are still open.
 
-        Nothing has to be known of later windows, so that one passage is enough.
+        Nothing has to be known of later windows, so that one passage is enough. They have `ids` where these are asked
+        for.
 
         Raises:
             ApartError: how a call ended is not told by its own events alone, or one window must have all of them.
             TraceError: a block cannot be read.
         """
         nothing = Known(np.empty(0, np.uint32), np.empty(0, np.uint64))
-        begin_ns = 0
+        begin_ns = born = 0
         if not self._ends_are_told():
             raise ApartError
         for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
@@ -252,10 +253,12 @@ class Passage:
             part = self._pair(streams, last=until == NEVER)
             over = part.over if until != NEVER else np.ones(len(part.over), np.bool_)
             still = np.flatnonzero(~over)
-            self._carry(part, still, None)
             order = np.concatenate((still, np.flatnonzero(over)))
-            window = Window(self._table(part, order), order[:0], len(still), begin_ns, until, nothing)
-            del streams, part, order  # the next window takes as much
+            ids, born = self._ids(part, born) if numbered else (order, born)
+            self._carry(part, still, ids[still])
+            ids = ids[order] if numbered else order[:0]
+            window = Window(self._table(part, order), ids, len(still), begin_ns, until, nothing)
+            del streams, part, order, ids  # the next window takes as much
             if len(self._carried) > self._size:
                 raise ApartError
             yield window
@@ -263,6 +266,15 @@ class Passage:
             begin_ns = until
         if not self._ends_are_told():  # damage came to light
             raise ApartError
+
+    def _ids(self, part: "_Part", born: int) -> tuple[Index, int]:
+        """Number the calls of a window, those that begin here from `born` on; return the number that comes next."""
+        first = len(self._carried)
+        order = by_start(part.streams.time_ns[part.frames.entry])
+        ids = np.empty(len(order), np.int64)
+        # By start, too, numbers of frames that are carried ascend.
+        ids[order] = np.concatenate((np.sort(self._carried.ids), born + np.arange(len(order) - first)))
+        return ids, born + len(order) - first
 
     def _ends_are_told(self) -> bool:
         trace = self._trace

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 from funcrec.report.difference import Difference, Verdict, compare
+from funcrec.report.intime import in_time
 from funcrec.report.quantiles import sample
 from funcrec.report.summary import Groups
 from tests.latencies import FAMILIES, Family, Latencies
@@ -20,7 +21,7 @@ MOVED = (Verdict.SLOWER, Verdict.FASTER)
 def judge(base: Latencies, new: Latencies) -> list[Difference]:
     """Compare row by row, each pair of rows as a recording of one function."""
     one = Groups(np.zeros(base.shape[1], np.intp), [("main.f",)])
-    return [compare(sample(one, a), sample(one, b))[0] for a, b in zip(base, new, strict=True)]
+    return [compare(sample(in_time(one, a)), sample(in_time(one, b)))[0] for a, b in zip(base, new, strict=True)]
 
 
 def rates(family: Family, seed: int, recordings: int, calls: int) -> dict[str, float]:

@@ -5,17 +5,21 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.diff import DiffRequest
 from funcrec.report.answers.graph import GraphRequest, graph_of
 from funcrec.report.answers.hist import HistRequest, hist_of
 from funcrec.report.answers.hist import rows_of as hist_rows
+from funcrec.report.answers.sides import durations_of
 from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest, export
+from funcrec.report.intime import Durations
 from funcrec.report.request import filter_request
 from funcrec.report.stream import Stream
 from funcrec.report.trace import Trace
@@ -158,6 +162,36 @@ def test_distributions_of_windows_are_those_of_the_whole(
     whole, parts = (hist_of(trace, "x", request, each) for each in (WHOLE, size))
     assert parts.facts == whole.facts
     assert sorted(map(repr, hist_rows(parts, request))) == sorted(map(repr, hist_rows(whole, request)))
+
+
+Sides = dict[Any, tuple[int, int, list[int]]]
+
+
+def by_key(durations: Durations) -> Sides:
+    """All calls, those that ended, and their durations in order of time, of each group."""
+    ended = durations.ended.sum(1)
+    ns = np.split(durations.ns, np.cumsum(ended)[:-1])
+    columns = zip(durations.calls.tolist(), ended.tolist(), [each.tolist() for each in ns], strict=False)
+    return dict(zip(durations.keys, columns, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.integers(20, 200),
+    st.sampled_from([0.0, 0.0, 0.1]),
+    requests,
+    st.lists(st.sampled_from(["state", "caller", "goroutine"]), max_size=1),
+    st.integers(20, 90),
+)
+def test_windows_tell_durations_in_the_order_of_the_whole(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], by: list[str], size: int
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    request = DiffRequest(filter_request(**filters), tuple(by))
+    (facts, whole), (same, parts) = (durations_of(trace, "x", request, each) for each in (WHOLE, size))
+    assert same == facts
+    assert by_key(parts) == by_key(whole)
 
 
 def paths(tree: Tree) -> dict[tuple[str, ...], tuple[int, ...]]:

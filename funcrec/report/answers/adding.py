@@ -25,11 +25,26 @@ def added_up(
         ApartError: the parts do not add up, and all calls are needed at once.
         TraceError: the trace cannot be read.
     """
-    tally, made = Tally(trace), list[T]()
-    for selection in stream:
-        tally.add(selection)
+    made = list[T]()
+
+    def take(selection: Selection) -> None:
         made.append(make(selection))
         if len(made) == _TOGETHER:
-            made = [merge(made)]
+            made[:] = [merge(made)]
+
+    return go_through(stream, trace, file, take), merge(made)
+
+
+def go_through(stream: Finished | Stream, trace: Trace, file: str, take: Callable[[Selection], None]) -> Facts:
+    """Hand over the parts of a trace one by one; return its facts.
+
+    Raises:
+        ApartError: the parts do not add up, and all calls are needed at once.
+        TraceError: the trace cannot be read.
+    """
+    tally = Tally(trace)
+    for selection in stream:
+        tally.add(selection)
+        take(selection)
         del selection  # while the next one is made
-    return tally.facts(file, stream.hits), merge(made)
+    return tally.facts(file, stream.hits)

@@ -5,20 +5,24 @@ what differs from recording to recording makes them: one recording cannot know t
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from funcrec.errors import UsageError
+from funcrec.report.answers.adding import go_through
 from funcrec.report.answers.diff import DiffRequest, DiffSide
 from funcrec.report.cluster import TraceFile, run_tasks
-from funcrec.report.facts import Facts, facts_of
-from funcrec.report.grouping import column_name, group
+from funcrec.report.facts import Facts
+from funcrec.report.filters import Selection
+from funcrec.report.grouping import APART, column_name, group
+from funcrec.report.intime import Durations, Gathering, joined
 from funcrec.report.quantiles import Sample, sample
-from funcrec.report.stream import chosen
-from funcrec.report.summary import Groups, Key
+from funcrec.report.stream import Finished, Stream
+from funcrec.report.summary import Key
 from funcrec.report.trace import Trace
+from funcrec.report.windows import SIZE, ApartError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,7 @@ class _Part:
 
     facts: Facts
     build: str
-    reduced: Sample | None
-    groups: Groups
-    duration_ns: NDArray[np.int64]
+    calls: Durations | Sample
 
 
 def read_sides(
@@ -58,24 +60,36 @@ def read_sides(
 
 
 def _part_task(file: TraceFile, request: DiffRequest) -> _Part:
-    selection = chosen(Trace(file.path), request.filters)
-    calls = selection.calls
-    groups = group(selection, ("func", *request.by), file=file.name, names=request.names)
-    start_ns, end_ns = selection.of(calls.start_ns), selection.of(calls.end_ns)
-    duration_ns = np.where(end_ns >= 0, end_ns - start_ns, -1)
-    target = selection.trace.header.target
-    build = str(target.get("go_build_id") or target.get("gnu_build_id") or "")
-    return _Part(facts_of(selection, file.name), build, None, groups, duration_ns)
+    trace = Trace(file.path)
+    facts, calls = durations_of(trace, file.name, request)
+    target = trace.header.target
+    return _Part(facts, str(target.get("go_build_id") or target.get("gnu_build_id") or ""), calls)
 
 
 def _reduced_task(file: TraceFile, request: DiffRequest) -> _Part:
     """What travels back from a worker is small when a recording is compared as a whole."""
     part = _part_task(file, request)
-    reduced = sample(part.groups, part.duration_ns)
-    return replace(part, reduced=reduced, groups=Groups(_NONE, part.groups.keys), duration_ns=_NONE)
+    return replace(part, calls=_sample([part]))
 
 
-_NONE = np.zeros(0, np.int64)
+def durations_of(trace: Trace, name: str, request: DiffRequest, size: int = SIZE) -> tuple[Facts, Durations]:
+    """Gather the calls of a recording, window by window (of about `size` events) where no group asks for values."""
+    at_once = not all(column_name(each) in APART for each in request.by)
+    if not at_once:
+        with suppress(ApartError):
+            return _gathered(Finished(trace, request.filters, size, numbered=True), trace, name, request)
+    return _gathered(Stream(trace, request.filters, size, at_once=at_once), trace, name, request)
+
+
+def _gathered(stream: Finished | Stream, trace: Trace, name: str, request: DiffRequest) -> tuple[Facts, Durations]:
+    gathering = Gathering()
+
+    def take(selection: Selection) -> None:
+        groups = group(selection, ("func", *request.by), file=name, names=request.names)
+        start_ns, end_ns = selection.of(selection.calls.start_ns), selection.of(selection.calls.end_ns)
+        gathering.add(selection.numbers(selection.rows), groups, np.where(end_ns >= 0, end_ns - start_ns, -1))
+
+    return go_through(stream, trace, name, take), gathering.durations()
 
 
 def _renamed(part: _Part, places: list[int], name: str) -> _Part:
@@ -84,21 +98,19 @@ def _renamed(part: _Part, places: list[int], name: str) -> _Part:
     def named(key: Key) -> Key:
         return tuple(name if at in places else each for at, each in enumerate(key))
 
-    keys = [named(key) for key in part.groups.keys]
-    reduced = None if part.reduced is None else replace(part.reduced, keys=keys)
-    return replace(part, reduced=reduced, groups=Groups(part.groups.codes, keys))
+    return replace(part, calls=replace(part.calls, keys=[named(key) for key in part.calls.keys]))
 
 
 def _joined(parts: Sequence[_Part]) -> DiffSide:
     """One side of its recordings, in the order in which they were named."""
     facts, builds = tuple(part.facts for part in parts), frozenset(part.build for part in parts)
-    if parts[0].reduced is not None:
-        return DiffSide(facts, parts[0].reduced, builds)
-    place: dict[Key, int] = {}
-    codes = []
+    return DiffSide(facts, _sample(parts), builds)
+
+
+def _sample(parts: Sequence[_Part]) -> Sample:
+    runs = []
     for part in parts:
-        to = np.array([*(place.setdefault(key, len(place)) for key in part.groups.keys), -1], np.intp)
-        codes.append(to[part.groups.codes])  # -1, a call without the value, reads the last
-    groups = Groups(np.concatenate(codes), list(place))
-    durations = np.concatenate([part.duration_ns for part in parts])
-    return DiffSide(facts, sample(groups, durations, [len(part.duration_ns) for part in parts]), builds)
+        if isinstance(part.calls, Sample):  # the only one
+            return part.calls
+        runs.append(part.calls)
+    return sample(joined(runs) if len(runs) > 1 else runs[0])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from funcrec.report.difference import Verdict, compare
+from funcrec.report.intime import in_time
 from funcrec.report.quantiles import Sample, sample
 from funcrec.report.summary import Groups
 
@@ -18,7 +19,8 @@ def sample_of(**functions: np.ndarray) -> Sample:
     when = np.concatenate([np.linspace(0, 1, len(ns)) for ns in functions.values()])
     order = np.argsort(when, kind="stable")
     durations = np.concatenate(list(functions.values()))
-    return sample(Groups(codes[order].astype(np.intp), [(name,) for name in functions]), durations[order])
+    groups = Groups(codes[order].astype(np.intp), [(name,) for name in functions])
+    return sample(in_time(groups, durations[order]))
 
 
 def test_a_shift_is_found_measured_and_has_a_direction() -> None:

@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 
 from funcrec.report.difference import Verdict, compare
+from funcrec.report.intime import in_time, joined
 from funcrec.report.quantiles import Sample, sample
 from funcrec.report.summary import Groups
 
 CALLS, PAIRS = 2000, 150
 
 
+def one_function(calls: int) -> Groups:
+    return Groups(np.zeros(calls, np.intp), [("main.f",)])
+
+
 def side(rng: np.random.Generator, runs: int, spread: float, scale: float = 1.0) -> Sample:
     """One function in several runs, each faster or slower than the others by about `spread` as a whole."""
     level = scale * np.exp(rng.normal(8, spread, runs))
-    durations = (level[:, None] * np.exp(0.3 * rng.standard_normal((runs, CALLS)))).astype(np.int64).ravel()
-    groups = Groups(np.zeros(len(durations), np.intp), [("main.f",)])
-    return sample(groups, durations, [CALLS] * runs)
+    durations = (level[:, None] * np.exp(0.3 * rng.standard_normal((runs, CALLS)))).astype(np.int64)
+    return sample(joined([in_time(one_function(CALLS), each) for each in durations]))
 
 
 def verdicts(runs: int, spread: float, scale: float = 1.0) -> list[Verdict]:
@@ -38,7 +42,8 @@ def test_a_shift_larger_than_that_is_found(runs: int) -> None:
 def test_calls_of_one_run_only_are_judged_as_one_recording() -> None:
     rng = np.random.default_rng(1)
     ns = (3000 * np.exp(0.3 * rng.standard_normal(4 * CALLS))).astype(np.int64)
-    half = Groups(np.zeros(len(ns), np.intp), [("main.f",)])
-    alone = compare(sample(half, ns), sample(half, ns * 2))[0]
-    empty_runs = compare(sample(half, ns, [0, len(ns), 0]), sample(half, ns * 2, [len(ns), 0]))[0]
+    half, none = (in_time(one_function(len(each)), each) for each in (ns, ns[:0]))
+    twice = in_time(one_function(len(ns)), ns * 2)
+    alone = compare(sample(half), sample(twice))[0]
+    empty_runs = compare(sample(joined([none, half, none])), sample(joined([twice, none])))[0]
     assert alone == empty_runs

@@ -8,6 +8,7 @@ import numpy as np
 from funcrec.report.difference import Difference, Shift, Side, compare
 from funcrec.report.export.html.tables import durations
 from funcrec.report.export.source import Source
+from funcrec.report.intime import in_time
 from funcrec.report.quantiles import Sample, sample
 from funcrec.report.summary import Groups
 from funcrec.report.text import printable
@@ -20,7 +21,7 @@ def comparison(sources: Sequence[Source], groups: Sequence[Groups]) -> list[dict
 
 
 def _sample(source: Source, groups: Groups) -> Sample:
-    return sample(groups, durations(source, np.flatnonzero(source.mask)))
+    return sample(in_time(groups, durations(source, np.flatnonzero(source.mask))))
 
 
 def _row(difference: Difference) -> dict[str, Any]:
