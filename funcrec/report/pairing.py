@@ -26,22 +26,32 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Frames:
+class Ended:
+    """What losses may take back of m calls.
+
+    Attributes:
+        level: number of frames that were open below each. parent: frame or -1.
+    """
+
+    function: NDArray[np.uint32]
+    state: NDArray[np.uint8]
+    level: NDArray[np.int32]
+    parent: Index
+
+
+@dataclass
+class Frames(Ended):
     """m calls in the order of the stream.
 
     Attributes:
         entry: position of the entry event. end: position of the event that ended it, the end of its stack if none did.
-        stack: number of its stack. level: number of frames that were open below it. parent: frame or -1.
+        stack: number of its stack.
         earlier: not among the m, see EarlierFrame.
     """
 
     entry: Index
     end: Index
     stack: NDArray[np.uint32]
-    function: NDArray[np.uint32]
-    state: NDArray[np.uint8]
-    level: NDArray[np.int32]
-    parent: Index
     earlier: list[EarlierFrame]
 
     def is_over(self, streams: Streams) -> NDArray[np.bool_]:
@@ -76,7 +86,7 @@ def pair(trace: "Recording") -> Paired:
     _join_system_stacks(streams, frames)
     ends = Ends.of(streams, frames)
     earlier = frames.earlier
-    mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+    mind_unseen_ends(trace, frames, streams.time_ns[frames.entry], ends.over_ns, frames.end == frames.entry)
     _mind_unseen_faults(trace, streams, frames)
     columns = call_columns(streams, frames, ends)
     order = by_start(columns["start_ns"])
@@ -129,17 +139,25 @@ def call_columns(streams: Streams, frames: Frames, ends: Ends) -> dict[str, NDAr
     }
 
 
-def mind_unseen_ends(trace: "Recording", frames: Frames, ends: Ends, start_ns: Index) -> None:
-    """Take back what nobody can know: how calls ended, and what they called, after their end may have been missed."""
+def mind_unseen_ends(
+    trace: "Recording", frames: Ended, start_ns: Index, over_ns: Index, single: NDArray[np.bool_]
+) -> None:
+    """Take back what nobody can know: how calls ended, and what they called, after their end may have been missed.
+
+    Args:
+        trace: whose losses count.
+        frames: in any order, changed in place; where parents change, `level` is another array.
+        start_ns, over_ns: as in `Ends`.
+        single: which calls are one event.
+    """
     since = let_go_ns(trace.notes, len(trace.functions))
     if since is None and not trace.lost:
         return
-    over_ns = ends.over_ns
     left_ns = np.full(len(start_ns), NEVER)
     entry_only = bool(trace.header.options.get("entry_only"))
     if trace.lost and not entry_only:
         left_ns = possible_ends(trace, frames.function, start_ns, over_ns)
-        left_ns[frames.end == frames.entry] = NEVER
+        left_ns[single] = NEVER
         seen = frames.state == State.RETURNED
         seen &= possible_entries(trace, frames.function, start_ns, over_ns) == NEVER
         frames.state[(left_ns < NEVER) & ~seen] = State.LOST
@@ -197,7 +215,7 @@ def find_frames(streams: Streams, trace: "Recording") -> Frames:
     if trace.header.options.get("entry_only"):
         state[:] = State.ENTRY
     level, parent = _nesting(roles, end, point)
-    return Frames(entry, end, stack, function, state, level, parent, earlier)
+    return Frames(function, state, level, parent, entry, end, stack, earlier)
 
 
 def _reach(roles: NDArray[np.uint8], depth: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -12,7 +12,7 @@ from funcrec.report.streams import Index, read_blocks
 from funcrec.trace.records import EventColumns
 
 if TYPE_CHECKING:
-    from funcrec.report.trace import Trace
+    from funcrec.report.recording import Recording
 
 FIRST = 1 << 16  # events of the first window, which somebody waits for
 _COLUMNS = tuple(EventColumns.__dataclass_fields__)
@@ -75,11 +75,11 @@ class Portion:
     first: int = 1 << 62
 
     @classmethod
-    def all_of(cls, trace: "Trace") -> "Portion":
+    def all_of(cls, trace: "Recording") -> "Portion":
         """The whole trace."""
         return cls(range(len(trace.reader.blocks)), Carried.none(), to_end=True, first=FIRST)
 
-    def read(self, trace: "Trace") -> Iterator[Part]:
+    def read(self, trace: "Recording") -> Iterator[Part]:
         """Yield the events of each block.
 
         Raises:
@@ -96,7 +96,7 @@ class Portion:
             yield events.take(chosen), numbers[chosen]
 
 
-def stretches(trace: "Trace", size: int, portion: Portion | None = None) -> Iterator[tuple[list[Part], int]]:
+def stretches(trace: "Recording", size: int, portion: Portion | None = None) -> Iterator[tuple[list[Part], int]]:
     """Yield the events of each window, and the time before which they all are; at the end NEVER.
 
     Raises:

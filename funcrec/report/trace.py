@@ -40,9 +40,10 @@ class Trace(Recording):
 
     @cached_property
     def _paired(self) -> "Paired":
+        from funcrec.report.gathering import gather
         from funcrec.report.pairing import pair
 
-        return pair(self)
+        return gather(self) or pair(self)
 
 
 def events_of(hits: "NDArray[np.int64]", sites: list[SiteRecord]) -> int:

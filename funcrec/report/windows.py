@@ -33,7 +33,7 @@ from funcrec.report.streams import FileColumns, Index, Runs, Streams, arrange, j
 from funcrec.trace.records import EventColumns, SiteRole
 
 if TYPE_CHECKING:
-    from funcrec.report.trace import Trace
+    from funcrec.report.recording import Recording
 
 SIZE = 1 << 19  # events of a window, about
 
@@ -81,7 +81,7 @@ class Known:
         return cls(np.unique(calls.pid), np.unique(calls.goid))
 
 
-def look_ahead(trace: "Trace", size: int = SIZE, most_open: int | None = None) -> "Foresight | None":
+def look_ahead(trace: "Recording", size: int = SIZE, most_open: int | None = None) -> "Foresight | None":
     """Return how the calls end that outlive a window; None when the trace is to be one window.
 
     Some traces are one window: small ones, those in which more frames are open at a time than a window has events, in
@@ -140,6 +140,23 @@ class Foresight:
         return place
 
 
+@dataclass(frozen=True)
+class Told:
+    """Calls as the events up to the end of a window tell them: those that were open before, then those that began.
+
+    Attributes:
+        calls, ids, first: as in `Window`.
+        over_ns: i64, time of the event that showed each to be over; NEVER when none did so far.
+        earlier: as in `Window`.
+    """
+
+    calls: Calls
+    ids: Index
+    first: int
+    over_ns: Index
+    earlier: Sequence[EarlierFrame]
+
+
 class ApartError(Exception):
     """Calls cannot be told window by window in one passage."""
 
@@ -158,7 +175,7 @@ class Passage:
 
     def __init__(
         self,
-        trace: "Trace",
+        trace: "Recording",
         size: int,
         foresight: Foresight | None = None,
         portion: Portion | None = None,
@@ -246,11 +263,7 @@ class Passage:
         begin_ns = born = 0
         if not self._ends_are_told():
             raise ApartError
-        for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
-            streams = self._streams(parts)
-            if streams.stacks.system.any() or (number and self._takes_back(streams)):
-                raise ApartError
-            part = self._pair(streams, last=until == NEVER)
+        for part, until in self._passed():
             over = part.over if until != NEVER else np.ones(len(part.over), np.bool_)
             still = np.flatnonzero(~over)
             order = np.concatenate((still, np.flatnonzero(over)))
@@ -258,9 +271,7 @@ class Passage:
             self._carry(part, still, ids[still])
             ids = ids[order] if numbered else order[:0]
             window = Window(self._table(part, order), ids, len(still), begin_ns, until, nothing)
-            del streams, part, order, ids  # the next window takes as much
-            if len(self._carried) > self._size:
-                raise ApartError
+            del part, order, ids  # the next window takes as much
             yield window
             del window
             begin_ns = until
@@ -275,6 +286,40 @@ class Passage:
         # By start, too, numbers of frames that are carried ascend.
         ids[order] = np.concatenate((np.sort(self._carried.ids), born + np.arange(len(order) - first)))
         return ids, born + len(order) - first
+
+    def told(self) -> "Iterator[Told]":
+        """Yield the calls of each window, as the events up to its end tell them.
+
+        Raises:
+            ApartError: one window must have all of them.
+            TraceError: a block cannot be read.
+        """
+        born = 0
+        for part, _ in self._passed():
+            first = len(self._carried)
+            order = by_start(part.streams.time_ns[part.frames.entry])
+            ids = np.concatenate((self._carried.ids, born + np.arange(len(order) - first)))
+            born += len(order) - first
+            still = np.flatnonzero(~part.over[order])
+            self._carry(part, order[still], ids[still])
+            earlier = [] if self._lowest is None else self._lowest.new(part.streams, self._roles, part.frames.earlier)
+            told = Told(self._table(part, order), ids, first, part.ends.over_ns[order], earlier)
+            del part, order, ids, still  # the next window takes as much
+            yield told
+            del told
+
+    def _passed(self) -> "Iterator[tuple[_Part, int]]":
+        """Pair window by window, and say until when each is, as long as windows suffice."""
+        for number, (parts, until) in enumerate(stretches(self._trace, self._size, self._portion)):
+            streams = self._streams(parts)
+            if streams.stacks.system.any() or (number and self._takes_back(streams)):
+                raise ApartError
+            part = self._pair(streams, last=until == NEVER and self._portion.to_end)
+            del streams
+            yield part, until
+            del part
+            if len(self._carried) > self._size:
+                raise ApartError
 
     def _ends_are_told(self) -> bool:
         trace = self._trace
@@ -354,7 +399,8 @@ class Passage:
             ends.exit_event[later] = self._known.ends.exit_event[place]
             frames.state[later] = self._known.state[place]
             called[later] |= self._known.called[place]
-            mind_unseen_ends(trace, frames, ends, streams.time_ns[frames.entry])
+            start_ns, single = streams.time_ns[frames.entry], frames.end == frames.entry
+            mind_unseen_ends(trace, frames, start_ns, ends.over_ns, single)
         called[frames.parent[frames.parent >= 0]] = True
         callees_ns = np.zeros(len(number), dtype=np.int64)
         callees_ns[old] = carried.callees_ns[local[old]]

@@ -80,7 +80,7 @@ def measure() -> list[tuple[str, float, str]]:
         return [
             ("bytes an event on disk (generated, nested calls)", trace.stat().st_size / events, "<= 2"),
             ("million events/s from file to calls", events / (calls_s - empty_s) / 1e6, ">= 5"),
-            ("bytes of memory an event for them", (calls_bytes - empty_bytes) / events, "<= 100"),
+            ("bytes of memory an event for them", (calls_bytes - empty_bytes) / events, "<= 64"),
             ("million lines/s of the text call graph, calls made", events / (text_s - calls_s) / 1e6, ">= 1"),
             ("seconds for funcrec --help", (time.perf_counter() - started) / helps, "<= 0.2"),
         ]

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcrec.report.calls import Calls
+from funcrec.report.gathering import gather
 from funcrec.report.letgo import NEVER
+from funcrec.report.pairing import Paired, pair
 from funcrec.report.trace import Trace
 from funcrec.report.windows import Known, Passage, Window, look_ahead
 from funcrec.resources import data_path
@@ -30,9 +32,25 @@ def windows(trace: Trace, size: int) -> Iterator[Window]:
         yield from Passage(trace, size, foresight).windows()
 
 
+def gathered(trace: Trace, size: int, whole: Paired) -> bool:
+    """Compare with all calls in columns that windows filled; False where windows do not suffice."""
+    made = gather(trace, size)
+    if made is None:
+        return False
+    for name in Calls.__dataclass_fields__:
+        column, wanted = getattr(made.calls, name), getattr(whole.calls, name)
+        assert column.tolist() == wanted.tolist(), name
+        assert column.dtype == wanted.dtype
+    assert made.hits.tolist() == whole.hits.tolist()
+    assert made.earlier == whole.earlier
+    return True
+
+
 def check(trace: Trace, size: int) -> int:
     """Compare all columns; return the number of windows."""
-    whole = trace.table()
+    paired = pair(trace)
+    whole = paired.calls
+    gathered(trace, size, paired)
     rows, count = 0, 0
     for window in windows(trace, size):
         assert (np.diff(window.ids) > 0).all()
@@ -110,6 +128,7 @@ def test_windows_are_many_where_nothing_forbids() -> None:
     blocks = [events[low : low + 40] for low in range(0, len(events), 40)]
     trace = make_trace(blocks)
     assert check(trace, 80) >= 5
+    assert gathered(trace, 80, pair(trace))
     ahead = look_ahead(trace, 80)
     assert ahead is not None
     assert len(ahead.entry_event) < len(trace.table()) / 2
