@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import IO, Any
 import pytest
 
 from tests import consumers, truth
+from tests.toolchain import PROGRAMS, go_build
 
 FUNCREC = Path(sys.executable).with_name("funcrec")
 # Programs that nobody here wrote take minutes to build: `make test-real` has them.
@@ -254,6 +256,12 @@ def start_program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         if program.process.poll() is None:
             program.process.kill()
         program.process.communicate()
+
+
+@pytest.fixture
+def hot(tmp_path: Path) -> Path:
+    """The program `hot` for one test alone: no other test records it, or sees probes in it."""
+    return Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
 
 
 def probes(pid: int, binary: Path) -> set[int]:

@@ -142,8 +142,8 @@ def command(
     try:
         from funcrec.plan.programs import ValueLimits
         from funcrec.plan.redaction import Redaction
-        from funcrec.record.loop import Limits
-        from funcrec.record.session import RecordRequest, record
+        from funcrec.record.request import Limits, RecordRequest
+        from funcrec.record.session import record
         from funcrec.units import parse_duration_ns, parse_size_bytes
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

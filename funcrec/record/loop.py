@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from funcrec.record.drain import Batch, Drain
 from funcrec.record.live import Translator
 from funcrec.record.processes import ProcessTable
 from funcrec.record.progress import Progress
+from funcrec.record.request import Limits
 from funcrec.record.rings import Rows
 from funcrec.record.scope import Scope
 from funcrec.record.selfcheck import left_out
@@ -41,18 +41,6 @@ def waited_signals() -> set[signal.Signals]:
     """What to block: not a hangup that nohup(1) has us ignore, since the kernel keeps blocked signals all the same."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return WAITED_SIGNALS - {signal.SIGHUP} if ignored else WAITED_SIGNALS
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a recording ends by itself; None: nowhere.
-
-    files: above 1 it goes on in another file when one has max_bytes, and so many are kept.
-    """
-
-    duration_ns: int | None
-    max_bytes: int | None
-    files: int = 1
 
 
 class Loop:

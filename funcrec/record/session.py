@@ -3,15 +3,12 @@
 import os
 import signal
 import socket
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import funcrec
 from funcrec.errors import TargetError
-from funcrec.plan.builder import DEFAULT_MAX_PROBES, build_plan
+from funcrec.plan.builder import build_plan
 from funcrec.plan.captures import ResultReader, Signatures, plan_values, wants_values
 from funcrec.plan.conditions import Condition
-from funcrec.plan.programs import ValueLimits
 from funcrec.plan.redaction import Redaction
 from funcrec.plan.selection import parse_patterns
 from funcrec.plan.sites import ExitMode, ProbePlan, SiteKind
@@ -25,13 +22,14 @@ from funcrec.record.guard import Guard
 from funcrec.record.known import KnownFunctions
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
-from funcrec.record.loop import WAITED_SIGNALS, Limits, Loop, waited_signals
+from funcrec.record.loop import WAITED_SIGNALS, Loop, waited_signals
 from funcrec.record.machine import check_fits, machine
 from funcrec.record.memory import give_back, settle
 from funcrec.record.places import image_facts
 from funcrec.record.privilege import Capability, shed
 from funcrec.record.probes import Probes
 from funcrec.record.progress import Progress
+from funcrec.record.request import RecordRequest
 from funcrec.record.scope import Scope
 from funcrec.record.series import TraceSeries
 from funcrec.record.snapshot import plan_snapshot, target_facts
@@ -40,63 +38,6 @@ from funcrec.record.watch import Watch
 from funcrec.record.ways import choose
 from funcrec.target.executable import Executable
 from funcrec.trace.records import ClockReading, Header
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRequest:
-    """Everything that a recording depends on.
-
-    Attributes:
-        binary: path of the executable.
-        patterns, roots: as typed, see `funcrec.lang.pattern`.
-        debug_file: that has its debug information; None: found by build id.
-        output: trace file.
-        processes: only these, by pid, name, systemd unit or container id; empty: every process of the binary.
-        launch: the program's own arguments when it is to be started; None: it is not.
-        keep_user: start it as the current user even under sudo.
-        limits: where the recording ends by itself.
-        buffer_bytes: for all event rings together.
-        max_probes: refuse larger plans.
-        entry_only: leave exits unprobed.
-        min_ns: drop calls that last shorter, in the kernel; 0: keep all.
-        arguments, results: of every function whose pattern names none.
-        values: False: capture no values at all.
-        value_limits: caps on what is read.
-        redact: names of values that are not to be read.
-        condition: record only calls that meet it; "": all.
-        exits: how the ends of calls are observed.
-        max_overhead: cost of all probes, in percent of one CPU, above which functions are let go; None: no limit.
-        verbose: name every function that is probed; say how the buffers were emptied.
-        quiet: no progress, no closing line.
-        argv: the command line, for the header.
-    """
-
-    binary: str
-    patterns: list[str]
-    roots: list[str] = field(default_factory=list)
-    match: str = "glob"
-    debug_file: str | None = None
-    exclude_vendor: bool = True
-    output: Path = Path("trace.zst")
-    processes: list[str] = field(default_factory=list)
-    launch: list[str] | None = None
-    keep_user: bool = False
-    limits: Limits = field(default_factory=lambda: Limits(None, None))
-    buffer_bytes: int = 64 << 20
-    max_probes: int = DEFAULT_MAX_PROBES
-    entry_only: bool = False
-    min_ns: int = 0
-    arguments: bool = False
-    results: bool = False
-    values: bool = True
-    value_limits: ValueLimits = field(default_factory=ValueLimits)
-    redact: list[str] = field(default_factory=list)
-    condition: str = ""
-    exits: ExitMode = ExitMode.AUTO
-    max_overhead: float | None = None
-    quiet: bool = False
-    verbose: bool = False
-    argv: list[str] = field(default_factory=list)
 
 
 def record(request: RecordRequest) -> int:
@@ -272,19 +213,6 @@ class _Session:
     ) -> None:
         plan = self._planned
         translator = Translator(plan, self._executable, values)
-        limit = self._request.max_overhead
-        hands_over = probes.hands_over
-        functions = KnownFunctions(plan.functions)
-        guard = None
-        if limit is not None:
-            guard = Guard(plan, functions, costs, limit, monotonic_ns(), lets_go=hands_over)
-        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO and hands_over else None
-        if guard is not None and not hands_over:
-            self._progress.say(
-                "funcrec: on this kernel no probe can be taken away while others go on: "
-                f"above --max-overhead {limit:g}% the recording ends"
-            )
-        watch = Watch(probes, drain, plan, functions, guard, adaptation)
         loop = Loop(
             scope=self._scope,
             probes=probes,
@@ -293,7 +221,7 @@ class _Session:
             writer=writer,
             progress=self._progress,
             limits=self._request.limits,
-            watch=watch,
+            watch=self._watch(probes, costs, drain),
             binary=self._binary,
             waits=bool(self._request.min_ns or self._condition),
         )
@@ -303,21 +231,7 @@ class _Session:
         try:
             drain.start()
             self._binary.hold()
-            found = self._chosen.pids or here
-            for pid in found:
-                self._binary.check_image(pid, self._chosen.twins.get(pid))
-            # Probes go to the inode of what was read, even when the path is replaced meanwhile.
-            path = f"/proc/self/fd/{self._binary.descriptor}"
-            for pid, count in probes.take_away_strays(path, found, self._chosen.twins).items():
-                self._progress.say(f"funcrec: {count} breakpoints in pid {pid} that nobody held are gone")
-            probes.attach(
-                plan,
-                path,
-                self._chosen.pids,
-                twins=self._chosen.twins,
-                entry_only=self._request.entry_only,
-                leave_out=loop.judge_arming,
-            )
+            self._arm(probes, here, loop)
             self._announce(plan, here)
             if self._program is not None:
                 self._program.start()
@@ -351,6 +265,40 @@ class _Session:
         )
         if self._request.verbose:
             self._progress.say(f"  buffers were never left alone for longer than {1e3 * drain.longest_gap_s:.1f} ms")
+
+    def _watch(self, probes: Probes, costs: dict[str, float], drain: Drain) -> Watch:
+        """What looks at the cost of the probes while they are there."""
+        plan, limit, hands_over = self._planned, self._request.max_overhead, probes.hands_over
+        functions = KnownFunctions(plan.functions)
+        guard = None
+        if limit is not None:
+            guard = Guard(plan, functions, costs, limit, monotonic_ns(), lets_go=hands_over)
+            if not hands_over:
+                self._progress.say(
+                    "funcrec: on this kernel no probe can be taken away while others go on: "
+                    f"above --max-overhead {limit:g}% the recording ends"
+                )
+        adaptation = Adaptation(plan, costs) if self._exits == ExitMode.AUTO and hands_over else None
+        return Watch(probes, drain, plan, functions, guard, adaptation)
+
+    def _arm(self, probes: Probes, here: list[int], loop: Loop) -> None:
+        """Set the probes of the plan, in the processes that were named, or `here` and in those to come."""
+        chosen = self._chosen
+        found = chosen.pids or here
+        for pid in found:
+            self._binary.check_image(pid, chosen.twins.get(pid))
+        # Probes go to the inode of what was read, even when the path is replaced meanwhile.
+        path = f"/proc/self/fd/{self._binary.descriptor}"
+        for pid, count in probes.take_away_strays(path, found, chosen.twins).items():
+            self._progress.say(f"funcrec: {count} breakpoints in pid {pid} that nobody held are gone")
+        probes.attach(
+            self._planned,
+            path,
+            chosen.pids,
+            twins=chosen.twins,
+            entry_only=self._request.entry_only,
+            leave_out=loop.judge_arming,
+        )
 
     def _shed_privilege(self, plan: ProbePlan) -> None:
         """Keep what the rest of this recording may need, and no more."""

@@ -1,6 +1,5 @@
 """Probes are for the file that was read: whoever would change it waits until they are gone."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from funcrec.target.executable import Executable
 from funcrec.trace.reader import TraceReader
 from tests.conftest import Program, RecordedTrace, Starter, probes
 from tests.integration.scenarios import own_workload, patterns
-from tests.toolchain import PROGRAMS, go_build
 
 
 def ended_by_writer(trace: RecordedTrace) -> bool:
@@ -64,29 +62,28 @@ def test_a_writer_who_was_there_before_is_found_out(start_recording: Starter, tm
 
 @pytest.mark.parametrize("late", [False, True], ids=["found", "appears"])
 def test_a_process_with_another_build_in_its_memory_is_refused(
-    start_recording: Starter, start_program: Callable[..., Program], tmp_path: Path, late: bool
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path, late: bool
 ) -> None:
     """Its file is the one that was read, what it mapped is not: here because its build id was patched."""
-    binary = Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
-    program = start_program(binary, "20", "2", "forever")
+    program = start_program(hot, "20", "2", "forever")
     assert program.read_line() == "ready"
     if late:
-        recording = start_recording(binary, ["main.*"])
+        recording = start_recording(hot, ["main.*"])
         recording.wait_armed()
-    ((offset, note),) = Executable.open(str(binary)).notes
+    ((offset, note),) = Executable.open(str(hot)).notes
     with open(f"/proc/{program.pid}/mem", "r+b", buffering=0) as memory:
-        memory.seek(_mapped_at(program.pid, binary, offset))
+        memory.seek(_mapped_at(program.pid, hot, offset))
         assert memory.read(len(note)) == note
         memory.seek(-len(note) // 2, 1)
         memory.write(b"another build")
     if late:
         program.proceed()
     else:
-        recording = start_recording(binary, ["main.*"])
+        recording = start_recording(hot, ["main.*"])
     trace = recording.finish()
     assert trace.status == 4
-    assert f"process {program.pid} has another build of {binary} in its memory" in trace.stderr
-    assert max(probes(program.pid, binary)) < offset + len(note)  # all that differs is what was patched
+    assert f"process {program.pid} has another build of {hot} in its memory" in trace.stderr
+    assert max(probes(program.pid, hot)) < offset + len(note)  # all that differs is what was patched
     assert program.process.poll() is None
     program.process.kill()
 

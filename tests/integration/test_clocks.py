@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -11,17 +10,16 @@ import pytest
 
 from funcrec.trace.reader import TraceReader
 from tests.conftest import FUNCREC, LIMIT_S, Starter, funcrec
-from tests.toolchain import PROGRAMS, go_build
 
 AHEAD = ("unshare", "--time", "--monotonic", "100000", "--boottime", "200000")
 CALLS = 101
 
 
 @pytest.fixture
-def hot(require_bpf: None, tmp_path: Path) -> Path:
+def ahead(require_bpf: None) -> None:
+    """Skips where there are no time namespaces."""
     if subprocess.run([*AHEAD, "true"], capture_output=True).returncode:
         pytest.skip("no time namespaces here")
-    return Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
 
 
 def calls(path: Path) -> list[dict[str, object]]:
@@ -45,7 +43,7 @@ def check(path: Path, before_ns: int) -> None:
     assert funcrec("info", path, "--check").returncode == 0
 
 
-def test_a_program_in_another_time(hot: Path, start_recording: Starter, tmp_path: Path) -> None:
+def test_a_program_in_another_time(ahead: None, hot: Path, start_recording: Starter, tmp_path: Path) -> None:
     before_ns = time.monotonic_ns()
     program = subprocess.Popen(
         [*AHEAD, hot, str(CALLS), "1", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -66,7 +64,7 @@ def test_a_program_in_another_time(hot: Path, start_recording: Starter, tmp_path
         program.communicate()
 
 
-def test_a_recorder_in_another_time(hot: Path, tmp_path: Path) -> None:
+def test_a_recorder_in_another_time(ahead: None, hot: Path, tmp_path: Path) -> None:
     before_ns = time.monotonic_ns()
     path = tmp_path / "trace.zst"
     options = ["-u", "main.outer", "-u", "main.calm", "--max-overhead", "off", "-o", path, hot]

@@ -17,24 +17,18 @@ from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
 from funcrec.trace.reader import TraceReader
 from tests.conftest import Program, RecordedTrace, Recorder, Starter, funcrec, probes
-from tests.toolchain import PROGRAMS, go_build
 
 HOT = [f"main.hot{number}" for number in range(8)]
 GOROUTINES = 2
 
 
-def hot() -> Path:
-    return go_build(PROGRAMS / "hot")
-
-
 @pytest.mark.parametrize("by_pid", [False, True])
 def test_no_hit_is_missed_or_comes_twice_when_links_follow_one_another(
-    require_bpf: None, start_program: Callable[..., Program], by_pid: bool
+    require_bpf: None, start_program: Callable[..., Program], hot: Path, by_pid: bool
 ) -> None:
     """Eight links in a row take over from one another in the middle of a flood; the function that stays has it all."""
     count = 30_011
-    binary = hot()
-    executable = Executable.open(str(binary))
+    executable = Executable.open(str(hot))
     subject = Probes(
         executable.runtime_layout,
         max_sites=200,
@@ -45,9 +39,9 @@ def test_no_hit_is_missed_or_comes_twice_when_links_follow_one_another(
     try:
         plan = build_plan(executable, ["main.calm", "main.hot*"], [], max_probes=200)
         sources = subject.load()
-        program = start_program(binary, str(count), str(GOROUTINES), "wait")
+        program = start_program(hot, str(count), str(GOROUTINES), "wait")
         assert program.read_line() == "ready"
-        subject.attach(plan, str(binary), [program.pid] if by_pid else [], entry_only=False)
+        subject.attach(plan, str(hot), [program.pid] if by_pid else [], entry_only=False)
         program.proceed()
         numbers = {function.name: number for number, function in enumerate(plan.functions)}
         for name in HOT:
@@ -64,14 +58,14 @@ def test_no_hit_is_missed_or_comes_twice_when_links_follow_one_another(
         assert found == {Role.ENTRY: GOROUTINES * count, Role.EXIT: GOROUTINES * count}
     finally:
         subject.close()
-    assert not probes(program.pid, binary)
+    assert not probes(program.pid, hot)
     program.proceed()
     assert program.finish() == 0
 
 
-def test_the_order_of_links_is_tried_before_anything_relies_on_it(require_bpf: None) -> None:
+def test_the_order_of_links_is_tried_before_anything_relies_on_it(require_bpf: None, hot: Path) -> None:
     """Twice on this kernel: with the newer link called the newer one, and with the older one called so."""
-    executable = Executable.open(str(hot()))
+    executable = Executable.open(str(hot))
     subject = Probes(
         executable.runtime_layout, max_sites=10, buffer_bytes=1 << 20, pid_filter=PidFilter.NONE, gated=False
     )
@@ -88,21 +82,20 @@ def test_the_order_of_links_is_tried_before_anything_relies_on_it(require_bpf: N
 
 
 def test_what_is_let_go_while_probes_are_set_is_not_armed(
-    require_bpf: None, start_program: Callable[..., Program]
+    require_bpf: None, start_program: Callable[..., Program], hot: Path
 ) -> None:
-    binary = hot()
-    executable = Executable.open(str(binary))
+    executable = Executable.open(str(hot))
     subject = Probes(
         executable.runtime_layout, max_sites=200, buffer_bytes=8 << 20, pid_filter=PidFilter.NONE, gated=False
     )
     try:
         plan = build_plan(executable, ["main.calm", "main.outer"], [], max_probes=200)
         sources = subject.load()
-        program = start_program(binary, "101", "1", "wait")
+        program = start_program(hot, "101", "1", "wait")
         assert program.read_line() == "ready"
         name = {number: plan.functions[site.function].name for number, site in enumerate(plan.sites)}
         calm = [number for number in name if name[number] == "main.calm"]
-        subject.attach(plan, str(binary), [program.pid], entry_only=False, leave_out=lambda: calm)
+        subject.attach(plan, str(hot), [program.pid], entry_only=False, leave_out=lambda: calm)
         program.proceed()
         assert program.read_line() == "done"
         rows = np.concatenate([ring.drain() for ring in sources.rings])
@@ -113,14 +106,14 @@ def test_what_is_let_go_while_probes_are_set_is_not_armed(
         subject.close()
 
 
-def _guarded(record: Recorder, limit: str, *patterns: str) -> RecordedTrace:
+def _guarded(record: Recorder, hot: Path, limit: str, *patterns: str) -> RecordedTrace:
     options = ["--max-overhead", limit, "-b", "256M"]
-    return record(hot(), patterns, launch_args=["60001", str(GOROUTINES)], options=options)
+    return record(hot, patterns, launch_args=["60001", str(GOROUTINES)], options=options)
 
 
-def test_the_hottest_go_and_the_rest_is_whole(record: Recorder) -> None:
+def test_the_hottest_go_and_the_rest_is_whole(record: Recorder, hot: Path) -> None:
     """Above the limit hot7 with its callees and others go; what is called once a loop like calm may go as well."""
-    trace = _guarded(record, "1%", "main.outer", "main.hot*", "main.within", "main.main")
+    trace = _guarded(record, hot, "1%", "main.outer", "main.hot*", "main.within", "main.main")
     assert trace.status == 0, trace.stderr
     with trace.path.open("rb") as file:
         reader = TraceReader(file)
@@ -146,25 +139,26 @@ def test_the_hottest_go_and_the_rest_is_whole(record: Recorder) -> None:
         assert "no longer recording main." in funcrec(view, trace.path).stdout
 
 
-def test_a_recording_that_is_all_too_dear_ends(start_recording: Starter, start_program: Callable[..., Program]) -> None:
-    binary = hot()
-    program = start_program(binary, "400000000", "1", "wait")
+def test_a_recording_that_is_all_too_dear_ends(
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path
+) -> None:
+    program = start_program(hot, "400000000", "1", "wait")
     assert program.read_line() == "ready"
-    recording = start_recording(binary, ["main.calm"], options=["-p", str(program.pid), "--max-overhead", "1%"])
+    recording = start_recording(hot, ["main.calm"], options=["-p", str(program.pid), "--max-overhead", "1%"])
     recording.wait_armed()
     program.proceed()
     trace = recording.finish()
     assert trace.status == 0, trace.stderr
     assert "the recording ends" in trace.stderr
-    assert not probes(program.pid, binary)
+    assert not probes(program.pid, hot)
     assert funcrec("info", trace.path, "--check").returncode == 0
     program.process.send_signal(signal.SIGKILL)
 
 
 def test_a_running_process_is_guarded_by_default_and_a_launched_one_is_not(
-    require_bpf: None, start_program: Callable[..., Program], tmp_path: Path
+    require_bpf: None, start_program: Callable[..., Program], hot: Path, tmp_path: Path
 ) -> None:
-    program = start_program(hot(), "1", "1", "wait")
+    program = start_program(hot, "1", "1", "wait")
     assert program.read_line() == "ready"
     for name, where, limit in [
         ("launched", ["--", "1", "1"], None),
@@ -172,7 +166,7 @@ def test_a_running_process_is_guarded_by_default_and_a_launched_one_is_not(
         ("anyone", ["--duration", "100ms"], 25),
     ]:
         path = tmp_path / name
-        funcrec("record", "-u", "main.outer", hot(), "-o", path, *where)
+        funcrec("record", "-u", "main.outer", hot, "-o", path, *where)
         assert _header_limit(path) == limit, name
 
 

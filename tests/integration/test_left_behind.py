@@ -1,7 +1,6 @@
 """However a recording ends, it leaves no probe, stops nobody, and what it wrote can be read."""
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -12,13 +11,6 @@ import pytest
 from funcrec.record.strays import breakpoints
 from tests.conftest import FUNCREC, LIMIT_S, Program, Starter, funcrec, probes, wait_until
 from tests.soak import kills
-from tests.toolchain import PROGRAMS, go_build
-
-
-@pytest.fixture
-def hot(tmp_path: Path) -> Path:
-    """A file of its own: a recording of another test that follows all who run it would leave probes in its text too."""
-    return Path(shutil.copy(go_build(PROGRAMS / "hot"), tmp_path / "hot"))
 
 
 def test_random_kills(require_bpf: None) -> None:
