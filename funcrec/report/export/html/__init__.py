@@ -24,6 +24,7 @@ SCRIPTS = (
     "model.js",
     "palette.js",
     "surface.js",
+    "overview.js",
     "timeline.js",
     "details.js",
     "flame.js",
