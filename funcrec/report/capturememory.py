@@ -24,7 +24,7 @@ _NOWHERE = np.uint64((1 << 64) - 1)
 def load(words: Words, at: Indexes, size: int) -> Words:
     """Little-endian integers of 1, 2, 4 or 8 bytes at byte offsets that are known to be inside."""
     index, low = at >> 3, at & 7
-    value: Words = words[index]
+    value: Words = words.take(index)
     if low.any():
         shift = (low << 3).astype(np.uint64)
         value >>= shift
@@ -36,8 +36,6 @@ def load(words: Words, at: Indexes, size: int) -> Words:
 
 _FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 _BLANKS = ~_FIRST_BYTES & np.uint64(0x2020202020202020)
-# Bytes that JSON escapes, or that may not stand in a terminal.
-_ODD = np.array([not (32 <= code < 127) or chr(code) in '"\\' for code in range(256)], np.uint8)
 
 
 def short_texts(words: Words, at: Indexes, length: Indexes) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -46,11 +44,20 @@ def short_texts(words: Words, at: Indexes, length: Indexes) -> tuple[NDArray[np.
     texts = np.empty((len(at), count), np.uint64)
     odd = np.zeros(len(at), np.uint64)
     for word in range(count):
-        there = np.clip(length - 8 * word, 0, 8)
+        there = np.minimum(np.maximum(length - 8 * word, 0), 8)
         place = np.minimum(at + 8 * word, 8 * (len(words) - 1))
-        texts[:, word] = load(words, place, 8) & _FIRST_BYTES[there]
-        odd |= _ODD[(texts[:, word] | _BLANKS[there]).view(np.uint8)].view(np.uint64)
+        text = load(words, place, 8) & _FIRST_BYTES.take(there)
+        texts[:, word] = text
+        odd |= _odd((text | _BLANKS.take(there)).view(np.uint8)).view(np.uint64)
     return texts.view(np.uint8), odd == 0
+
+
+def _odd(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Bytes that JSON escapes, or that may not stand in a terminal."""
+    odd: NDArray[np.bool_] = codes - np.uint8(ord(" ")) > ord("~") - ord(" ")  # wraps around
+    odd |= codes == ord('"')
+    odd |= codes == ord("\\")
+    return odd
 
 
 class StaticUnreadError(Exception):
@@ -67,7 +74,7 @@ class Captures:
 
     Attributes:
         plan: of all of them.
-        data, words: of the block that they are in, as bytes and (with zeros behind) as numbers.
+        words: of the blocks that they are in, with zeros behind each.
         start, length: i64[n], where each blob lies, in bytes; `start` are multiples of 8.
         hard: bool[n], set for those that the plain rules do not cover.
         rows: i64[n], their numbers.
@@ -75,7 +82,6 @@ class Captures:
     """
 
     plan: CapturePlan
-    data: bytes
     words: Words
     start: Indexes
     length: Indexes
@@ -85,6 +91,7 @@ class Captures:
     status: Words = field(init=False)
     # Of the first piece of memory of each capture, the second, and so on: address, place and size.
     _pieces: list[tuple[Words, Indexes, Indexes]] = field(init=False)
+    _next: int = field(init=False, default=0)  # the piece to look at first
 
     def __post_init__(self) -> None:
         self.rows = np.arange(len(self))
@@ -96,57 +103,98 @@ class Captures:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def data(self) -> memoryview:
+        """The bytes of `words`."""
+        return self.words.view(np.uint8).data
+
     def _parse(self) -> None:
-        rows = np.arange(len(self))
-        cursor = self.start + ((self.plan.area_bytes + 7) & ~7)
-        end = self.start + self.length
-        columns: list[tuple[Words, Indexes, Indexes]] = []
+        rows, end = self.rows, self.start + self.length
+        at = self.start + ((self.plan.area_bytes + 7) & ~7)
+        self._pieces = []
         while True:
-            rows = rows[cursor[rows] + SEGMENT_BYTES <= end[rows]]
+            inside = at + SEGMENT_BYTES <= end
+            if not inside.all():
+                rows, at, end = rows[inside], at[inside], end[inside]
             if len(rows) == 0:
                 break
-            if len(columns) == _MOST_SEGMENTS:
+            if len(self._pieces) == _MOST_SEGMENTS:
                 self.hard[rows] = True
                 break
-            at = cursor[rows]
-            tail = load(self.words, at + 8, 8)
-            length = np.minimum((tail & np.uint64(0xFFFFFFFF)).astype(np.int64), end[rows] - at - SEGMENT_BYTES)
-            self.hard[rows] |= tail >> np.uint64(32) == UNREADABLE
-            column = np.full(len(self), _NOWHERE), np.zeros(len(self), np.int64), np.zeros(len(self), np.int64)
-            for target, values in zip(column, (load(self.words, at, 8), at + SEGMENT_BYTES, length), strict=True):
-                target[rows] = values
-            columns.append(column)
-            cursor[rows] = at + SEGMENT_BYTES + ((length + 7) & ~7)
-        self._pieces = columns
+            address, tail = self.words.take(at >> 3), self.words.take((at >> 3) + 1)  # at whole words
+            unreadable = tail >> np.uint64(32) == UNREADABLE
+            if unreadable.any():
+                self.hard[rows[unreadable]] = True
+            at = at + SEGMENT_BYTES
+            length = np.minimum((tail & np.uint64(0xFFFFFFFF)).view(np.int64), end - at)
+            piece = self._spread(rows, address, _NOWHERE), self._spread(rows, at), self._spread(rows, length)
+            self._pieces.append(piece)
+            at = at + ((length + 7) & ~7)
         self._drop_doubles()
+
+    def _spread(self, rows: Indexes, values: NDArray[Any], rest: Any = 0) -> NDArray[Any]:
+        """Values of some captures as a column of all."""
+        if len(rows) == len(self):
+            return values
+        column = np.full(len(self), rest, values.dtype)
+        column[rows] = values
+        return column
 
     def _drop_doubles(self) -> None:
         """Of two pieces at one address the larger counts, of equal ones the first."""
         for one, (address, _, size) in enumerate(self._pieces):
             for other, _, size_of_other in self._pieces[:one]:
-                same = np.flatnonzero(address == other)
-                if len(same):
-                    larger = size[same] > size_of_other[same]
-                    other[same[larger]] = _NOWHERE
-                    address[same[~larger]] = _NOWHERE
+                same = address == other
+                if same.any():
+                    larger = size > size_of_other
+                    other[same & larger] = _NOWHERE
+                    address[same & ~larger] = _NOWHERE
 
     def find(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
-        """Where memory at an address lies in each of some captures: byte offset (-1 nowhere), bytes from there."""
+        """Where memory at an address lies in each of some captures: byte offset (-1 nowhere), bytes from there.
+
+        Nobody may change what is returned.
+        """
+        # Mostly it is where a piece begins, the same of all captures, and the one behind that found last.
+        if self._next < len(self._pieces):
+            begin, at, size = self._pieces[self._next]
+            if (self._of(begin, rows) == address).all():
+                self._next += 1
+                return self._of(at, rows), self._of(size, rows)
+        return self._search(rows, address)
+
+    def _search(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
+        place, available = np.full(len(rows), -1), np.zeros(len(rows), np.int64)
+        left = np.arange(len(rows))  # those not found
+        for number in (*range(self._next, len(self._pieces)), *range(self._next)):
+            begin, at, size = self._pieces[number]
+            here = rows[left]
+            hit = begin[here] == address[left]
+            if hit.any():
+                self._next = number + 1
+                here, hits, left = here[hit], left[hit], left[~hit]
+                place[hits], available[hits] = at[here], size[here]
+        place[left], available[left] = self._around(rows[left], address[left])
+        return place, available
+
+    def _of(self, column: NDArray[Any], rows: Indexes) -> NDArray[Any]:
+        """The values of some captures in a column of all."""
+        return column if rows is self.rows else column.take(rows)
+
+    def _around(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
+        """What `find` does where the address lies inside a piece: in the last one that begins before it."""
         place, available = np.full(len(rows), -1), np.zeros(len(rows), np.int64)
         nearest = np.full(len(rows), _NOWHERE)
         for pieces in self._pieces:
-            begin, at, size = pieces if rows is self.rows else (column[rows] for column in pieces)
+            begin, at, size = (column.take(rows) for column in pieces)
             past = address - begin
             nearer = np.flatnonzero((begin <= address) & (past < nearest))
-            if not len(nearer):
-                continue
             past = past[nearer]
             nearest[nearer] = past
             offset = past.view(np.int64)
-            left = size[nearer] - offset
-            inside = (past < size[nearer].view(np.uint64)) | (past == 0)
+            inside = past < size[nearer].view(np.uint64)
             place[nearer] = np.where(inside, at[nearer] + offset, -1)
-            available[nearer] = np.where(inside, left, 0)
+            available[nearer] = np.where(inside, size[nearer] - offset, 0)
         return place, available
 
     def memory(self, rows: Indexes, place: Indexes, available: Indexes) -> "Spot":
@@ -181,8 +229,10 @@ class Spot:
         """What lies so many bytes behind."""
         return replace(self, offset=self.offset + offset)
 
-    def chosen(self, which: NDArray[Any]) -> "Spot":
-        """Some of the captures, by mask or position."""
+    def chosen(self, which: Indexes) -> "Spot":
+        """Some of the captures, by ascending positions."""
+        if len(which) == len(self):
+            return self
         return replace(self, rows=self.rows[which], base=self.base[which], available=self.available[which])
 
     def load(self, offset: int, size: int) -> Words:
@@ -204,4 +254,5 @@ class Spot:
 
     def mark(self, which: NDArray[np.bool_]) -> None:
         """Leave some of the captures to the decoder of single ones."""
-        self.captures.hard[self.rows[which]] = True
+        if which.any():
+            self.captures.hard[self.rows[which]] = True

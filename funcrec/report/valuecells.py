@@ -121,6 +121,19 @@ def united(parts: Sequence[tuple[Indexes, Cells]], count: int, rest: str = "null
     return Cells("%s", (Parts(tuple(parts)),)) if count else Cells(literal(rest))
 
 
+def grouped(values: NDArray[Any]) -> Iterator[tuple[int, Indexes]]:
+    """Yield each number that occurs, from the lowest on, and its ascending positions."""
+    if len(values) == 0:
+        return
+    if (values == values[0]).all():
+        yield int(values[0]), np.arange(len(values))
+        return
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    for at in np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1):
+        yield int(values[at[0]]), at
+
+
 def addresses(pointer: NDArray[np.uint64], which: NDArray[np.bool_]) -> tuple[Indexes, Cells]:
     """Some pointers by their addresses, and which they are."""
     return np.flatnonzero(which), Cells('{"$ptr":%s}', (hexadecimal(pointer[which]),))

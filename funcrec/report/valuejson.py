@@ -16,7 +16,7 @@ from funcrec.lang.steps import Step, StepKind
 from funcrec.lang.types import REDACTED, GoType, Kind, pointer_shaped, stands_for_another
 from funcrec.report.capturememory import Captures, Indexes, Spot, StaticUnreadError, Words, load, short_texts
 from funcrec.report.sheet import Lexicon
-from funcrec.report.valuecells import Cells, Lists, Patched, addresses, compact, fixed, listed, united
+from funcrec.report.valuecells import Cells, Lists, Patched, addresses, compact, fixed, grouped, listed, united
 from funcrec.report.valuecolumns import Column, Named, Numbers, Strings, Texts, decimals_of, hexadecimal
 from funcrec.trace.blobs import CAPTURE_STACK
 from funcrec.trace.forms import text_form, time_form
@@ -104,31 +104,40 @@ class JsonRenderer:
             return fixed({"$error": unread.reason})
 
     def _root(self, captures: Captures, value: ValueLayout) -> Spot:
-        """The value put together from registers and stack."""
+        """The value as it lies in the registers and the stack, or put together from them."""
         size = self._types[value.type].size
         if size > _MOST_ROOT_BYTES:
             raise _TooMuchError
-        stride = max((size + 7) & ~7, 8)
-        data = np.zeros((len(captures) + 1, stride), np.uint8)  # a row more: loads may look a word ahead
-        source = captures.words.view(np.uint8)
-        missing = []
-        for offset, length, slot in value.pieces:
-            if slot < 0:
-                missing.append((offset, length, "float register"))
-                continue
+        missing = tuple((offset, length, "float register") for offset, length, slot in value.pieces if slot < 0)
+        pieces = [piece for piece in value.pieces if piece[2] >= 0]
+        for _, length, slot in pieces:
             captures.hard |= captures.length < slot + length
             if slot + length > captures.plan.area_bytes:
                 raise _TooMuchError
             if slot >= captures.plan.stack_at:
                 captures.hard |= captures.status & np.uint64(CAPTURE_STACK) != 0
+        whole = np.full(len(captures), size)
+        if _is_whole(value.pieces, size):
+            base = captures.start + value.pieces[0][2]
+            if captures.hard.any():
+                base = np.where(captures.hard, 0, base)
+            return Spot(captures, captures.words, captures.rows, base, whole)
+        words, stride = self._assembled(captures, pieces, size)
+        return Spot(captures, words, captures.rows, captures.rows * stride, whole, 0, missing)
+
+    def _assembled(self, captures: Captures, pieces: list[tuple[int, int, int]], size: int) -> tuple[Words, int]:
+        """Values of so many bytes put together, and how many bytes apart they are."""
+        stride = max((size + 7) & ~7, 8)
+        data = np.zeros((len(captures) + 1, stride), np.uint8)  # a row more: loads may look a word ahead
+        source = captures.words.view(np.uint8)
+        for offset, length, slot in pieces:
             place = np.where(captures.hard, 0, captures.start + slot)
             length = max(min(length, size - offset), 0)
             if length == 8 and offset % 8 == 0:
                 data.view(np.uint64)[:-1, offset // 8] = load(captures.words, place, 8)
             else:
                 data[:-1, offset : offset + length] = source[place[:, None] + np.arange(length)]
-        base, whole = captures.rows * stride, np.full(len(captures), size)
-        return Spot(captures, data.reshape(-1).view(np.uint64), captures.rows, base, whole, 0, tuple(missing))
+        return data.reshape(-1).view(np.uint64), stride
 
     def _follow(self, number: int, spot: Spot, steps: tuple[Step, ...]) -> Cells:
         """Walk a path; captures in which it ends early say why."""
@@ -178,7 +187,7 @@ class JsonRenderer:
         spot.mark((pointer != 0) & ((place < 0) | (available < 8)))
         lengths = np.zeros(len(spot), np.uint64)
         there = np.flatnonzero((pointer != 0) & (available >= 8))
-        lengths[there] = spot.captures.memory(spot.rows[there], place[there], available[there]).load(0, 8)
+        lengths[there] = _target(spot, there, place, available).load(0, 8)
         return _column(Numbers(lengths))
 
     # Values by type
@@ -222,7 +231,7 @@ class JsonRenderer:
             return _column(strings)
         data, texts = spot.captures.data, []
         for low, size, of in zip(place[odd].tolist(), taken[odd].tolist(), length[odd].tolist(), strict=True):
-            text = data[low : low + size]
+            text = data[low : low + size].tobytes()
             texts.append(self._texts[text] if size == of else compact(text_form(text, of)))
         return _column(Patched(_column(strings), odd, texts))
 
@@ -303,7 +312,7 @@ class JsonRenderer:
         found = np.flatnonzero(~nil & (place >= 0))
         parts = [(np.flatnonzero(nil), Cells("null")), addresses(pointer, ~nil & (place < 0))]
         if len(found):
-            target = spot.captures.memory(spot.rows[found], place[found], available[found])
+            target = _target(spot, found, place, available)
             parts.append((found, self._render(type_.elem, target, level._replace(depth=level.depth + 1))))
         return united(parts, len(spot))
 
@@ -328,7 +337,7 @@ class JsonRenderer:
         known = (pointer != 0) & (place >= 0) & (available >= 8)
         words = np.zeros(len(spot), np.uint64)
         there = np.flatnonzero(known)
-        words[there] = spot.captures.memory(spot.rows[there], place[there], available[there]).load(0, 8)
+        words[there] = _target(spot, there, place, available).load(0, 8)
         return words, known
 
     def _map(self, type_: GoType, spot: Spot, level: _Level) -> Cells:
@@ -361,10 +370,8 @@ class JsonRenderer:
             data = spot.load(8, 8)
         except StaticUnreadError as unread:  # of some captures only: others hold nil
             raise _TooMuchError from unread
-        linked, group = np.unique(descriptor - spot.captures.bias[spot.rows], return_inverse=True)
         parts = []
-        for position, address in enumerate(linked.tolist()):
-            at = np.flatnonzero(group == position)
+        for address, at in grouped(descriptor - spot.captures.bias[spot.rows]):
             number = self._decoder.by_runtime.get(address)
             if number is None:
                 unknown = hexadecimal(descriptor[at]), hexadecimal(data[at])
@@ -386,7 +393,7 @@ class JsonRenderer:
         found = np.flatnonzero(~nil & (place >= 0))
         parts = [(np.flatnonzero(nil), Cells("null")), addresses(data, ~nil & (place < 0))]
         if len(found):
-            target = spot.captures.memory(spot.rows[found], place[found], available[found])
+            target = _target(spot, found, place, available)
             inner = self._string(type_, target, level) if text else self._render(number, target, level)
             parts.append((found, inner))
         return united(parts, len(spot))
@@ -418,6 +425,23 @@ _BOOLEANS = Lexicon(("false", "true"))
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"+Inf"', "-inf": '"-Inf"'}
 
 
+def _target(spot: Spot, which: Indexes, place: Indexes, available: Indexes) -> Spot:
+    """What was found of some (ascending positions) of the values."""
+    if len(which) == len(spot):
+        return spot.captures.memory(spot.rows, place, available)
+    return spot.captures.memory(spot.rows[which], place[which], available[which])
+
+
+def _is_whole(pieces: tuple[tuple[int, int, int], ...], size: int) -> bool:
+    """Whether a value of so many bytes lies in the root area as it lies in memory."""
+    at, first = 0, pieces[0][2] if pieces else -1
+    for offset, length, slot in pieces:
+        if offset != at or slot != first + at or first < 0:
+            return False
+        at += length
+    return 0 < size <= at
+
+
 def _sized(spot: Spot, type_: GoType) -> Words:
     if type_.size not in _SIZES:
         raise _TooMuchError
@@ -441,7 +465,7 @@ def _floats(words: Words, size: int) -> Column:
     return Patched(_column(decimals), ~plain, [_NOT_FINITE.get(text, text) for text in texts])
 
 
-def _hex(data: bytes, length: int) -> str:
+def _hex(data: memoryview, length: int) -> str:
     form = f'{{"$hex":"{data.hex()}"}}'
     return form if len(data) == length else f'{{"$truncated":{length},"value":{form}}}'
 

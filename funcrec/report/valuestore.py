@@ -1,6 +1,6 @@
 """The captures of a trace, block by block: decoded one by one for showing, or many at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.report.capturememory import Captures
-from funcrec.report.valuecells import Cells, fixed
+from funcrec.report.valuecells import Cells, fixed, grouped
 from funcrec.report.valuejson import JsonRenderer
 from funcrec.trace.values import Decoder
 
@@ -23,19 +23,54 @@ Values = tuple[dict[str, Json], dict[str, Json]]
 Sides = tuple[list[tuple[NDArray[np.int64], Cells]], list[tuple[NDArray[np.int64], Cells]]]
 
 _LOST = {"$error": "lost"}
+_SMALL_BYTES = 1 << 22  # of the captures of blocks that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
 class BlockCaptures:
-    """Captures of one block: event number, plan, and where the blob lies in `data` and `words` (byte offsets)."""
+    """Captures of a block of events, or of some that follow one another.
 
+    Attributes:
+        first: number of the first event in the trace.
+        sites: u32[n], of each event.
+        capture: i64[n], number of each event's capture, -1 none.
+        event: i64[k], number in the trace of each capture's event. plan: i64[k], of the capture.
+        start, length: i64[k], where the blob lies in `words`, in bytes.
+        words: zeros follow the captures of each block.
+    """
+
+    first: int
+    sites: NDArray[np.uint32]
+    capture: NDArray[np.int64]
     event: NDArray[np.int64]
     plan: NDArray[np.int64]
-    site: NDArray[np.uint32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
-    data: bytes
     words: NDArray[np.uint64]
+
+    @property
+    def end(self) -> int:
+        """Number of the event behind the last one."""
+        return self.first + len(self.sites)
+
+
+def _joined(blocks: Sequence[BlockCaptures]) -> BlockCaptures:
+    """Blocks that follow one another as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    captures = np.cumsum([0, *(len(block.event) for block in blocks)]).tolist()
+    begins = np.cumsum([0, *(block.words.nbytes for block in blocks)]).tolist()
+    numbers = [np.where(block.capture < 0, -1, block.capture + at) for block, at in zip(blocks, captures, strict=False)]
+    return BlockCaptures(
+        blocks[0].first,
+        np.concatenate([block.sites for block in blocks]),
+        np.concatenate(numbers),
+        np.concatenate([block.event for block in blocks]),
+        np.concatenate([block.plan for block in blocks]),
+        np.concatenate([block.start + at for block, at in zip(blocks, begins, strict=False)]),
+        np.concatenate([block.length for block in blocks]),
+        np.concatenate([block.words for block in blocks]),
+    )
 
 
 class Store:
@@ -54,114 +89,99 @@ class Store:
             if site < len(self._plan_of_site):
                 self._plan_of_site[site] = plan
         self._block = lru_cache(maxsize=4)(self._read)
-        self._sites = lru_cache(maxsize=4)(self._sites_of)
-        self._plans = lru_cache(maxsize=4)(self._plans_of)
 
     def blocks(self) -> Iterator[BlockCaptures]:
         """All blocks that have captures."""
         for number in range(len(self._first)):
             captures = self._read(number)
-            if captures is not None and len(captures.event):
+            if len(captures.event):
                 yield captures
 
-    def _read(self, number: int) -> BlockCaptures | None:
-        values = self._reader.values(number)
-        if values is None:
-            return None
-        site = self._sites(number)
-        length = values.length.astype(np.int64)
+    def _read(self, number: int) -> BlockCaptures:
+        values, sites = self._reader.values(number), self._reader.event_sites(number)
+        length = np.zeros(0, np.int64) if values is None else values.length.astype(np.int64)
+        event = length if values is None else values.event.astype(np.int64)
+        data = np.frombuffer(b"" if values is None else values.data, dtype=np.uint8)
         start = np.cumsum(length) - length
-        data = np.frombuffer(values.data, dtype=np.uint8)
-        event = values.event.astype(np.int64)
-        inside = event < len(site)
         # Vectors want blobs at whole words: they are written so; anything else is not ours.
-        inside &= (start % 8 == 0) & (start + length <= len(data))
+        inside = (event < len(sites)) & (start % 8 == 0) & (start + length <= len(data))
         event, start, length = event[inside], start[inside], length[inside]
         words = np.zeros(len(data) // 8 + 2, dtype=np.uint64)
         words.view(np.uint8)[: len(data)] = data
-        sites = site[event]
-        plan = self._plan_of_site[np.minimum(sites, len(self._plan_of_site) - 1)]
-        return BlockCaptures(event + self._first[number], plan, sites, start, length, values.data, words)
+        capture = np.full(len(sites), -1)
+        capture[event] = np.arange(len(event))  # of several the last
+        first = int(self._first[number])
+        return BlockCaptures(first, sites, capture, event + first, self._plans(sites[event]), start, length, words)
+
+    def _plans(self, sites: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """The plans of some sites, -1 none."""
+        return self._plan_of_site.take(np.minimum(sites, len(self._plan_of_site) - 1))
 
     def decode(self, events: NDArray[np.int64]) -> dict[int, Values]:
         """Values of the captures of some events (ascending numbers); lost ones say so."""
         out: dict[int, Values] = {}
-        block_of = np.searchsorted(self._first, events, side="right") - 1
-        for number in np.unique(block_of).tolist():
-            mine = events[block_of == number]
-            captures = self._block(number)
-            if captures is not None:
-                at = np.flatnonzero(np.isin(captures.event, mine))
-                data = captures.words.view(np.uint8)
-                for i in at.tolist():
-                    start, length = int(captures.start[i]), int(captures.length[i])
-                    blob = data[start : start + length].tobytes()
-                    out[int(captures.event[i])] = self.decoder.decode(int(captures.site[i]), blob)
-            self._fill_lost(number, mine, out)
+        for number in self._touched(events):
+            block = self._block(number)
+            data = block.words.view(np.uint8)
+            mine = events[(events >= block.first) & (events < block.end)]
+            local = mine - block.first
+            found = (each.tolist() for each in (mine, block.sites[local], block.capture[local]))
+            for event, site, capture in zip(*found, strict=True):
+                if capture >= 0:
+                    start, length = int(block.start[capture]), int(block.length[capture])
+                    out[event] = self.decoder.decode(site, data[start : start + length].tobytes())
+                elif site in self.decoder.plan_of_site:
+                    values = self.decoder.plans[self.decoder.plan_of_site[site]].values
+                    arguments, results = ([v.name for v in values if v.result == side] for side in (False, True))
+                    out[event] = dict.fromkeys(arguments, _LOST), dict.fromkeys(results, _LOST)
         return out
 
     def cells(self, entry: NDArray[np.int64], exit_: NDArray[np.int64]) -> Sides:
-        """JSON of the arguments captured at some events and the results at others (-1: none), by block and plan."""
+        """JSON of the arguments captured at some events and the results at others (-1: none), by plan."""
         sides: Sides = ([], [])
-        events = (entry, exit_)
-        blocks = [np.where(each >= 0, np.searchsorted(self._first, each, side="right") - 1, -1) for each in events]
         # Both sides of a block together: few blocks are kept.
-        for number in np.unique(np.concatenate(blocks)).tolist():
-            if number < 0:
-                continue
-            for result, (side, each, block) in enumerate(zip(sides, events, blocks, strict=True)):
-                mine = np.flatnonzero(block == number)
-                side += [(mine[at], found) for at, found in self._block_cells(number, each[mine], bool(result))]
+        for block in self._together(self._touched(np.concatenate([entry, exit_]))):
+            for result, (side, events) in enumerate(zip(sides, (entry, exit_), strict=True)):
+                mine = np.flatnonzero((events >= block.first) & (events < block.end))
+                side += [(mine[at], found) for at, found in self._cells(block, events[mine], bool(result))]
         return sides
 
-    def _plans_of(self, number: int) -> NDArray[np.int64]:
-        """The plan of each event of a block, -1 none."""
-        plans: NDArray[np.int64] = self._plan_of_site[np.minimum(self._sites(number), len(self._plan_of_site) - 1)]
-        return plans
+    def _touched(self, events: NDArray[np.int64]) -> list[int]:
+        """The blocks of some events, in order."""
+        blocks = np.searchsorted(self._first, events[events >= 0], side="right") - 1
+        return np.flatnonzero(np.bincount(blocks)).tolist()
 
-    def _sites_of(self, number: int) -> NDArray[np.uint32]:
-        """The site of each event of a block."""
-        site: NDArray[np.uint32] = self._reader.events(number).site
-        return site
+    def _together(self, numbers: Sequence[int]) -> Iterator[BlockCaptures]:
+        """Yield blocks, small ones joined: what is done for all captures of a plan is dear for a few."""
+        some: list[BlockCaptures] = []
+        for number in numbers:
+            block = self._block(number)
+            size = sum(each.words.nbytes for each in some) + block.words.nbytes
+            if some and (size > _SMALL_BYTES or block.first != some[-1].end):
+                yield _joined(some)
+                some = []
+            some.append(block)
+        if some:
+            yield _joined(some)
 
-    def _block_cells(
-        self, number: int, events: NDArray[np.int64], result: bool
+    def _cells(
+        self, block: BlockCaptures, events: NDArray[np.int64], result: bool
     ) -> Iterator[tuple[NDArray[np.int64], Cells]]:
-        """Values of events of one block, by plan: which of the events, and theirs."""
-        plans = self._plans(number)
-        local = events - self._first[number]
-        plan = np.where(local < len(plans), plans[np.minimum(local, len(plans) - 1)], -1)
-        captures = self._block(number)
-        capture = np.full(len(events), -1)
-        if captures is not None and len(captures.event):
-            order = np.argsort(captures.event, kind="stable")
-            last = np.searchsorted(captures.event[order], events, side="right") - 1
-            candidate = order[np.maximum(last, 0)]
-            capture = np.where((last >= 0) & (captures.event[candidate] == events), candidate, -1)
-        for each in np.unique(plan[plan >= 0]).tolist():
-            layout = self.decoder.plans[each]
-            at = np.flatnonzero((plan == each) & (capture >= 0))
-            if captures is not None and len(at):
-                chosen = capture[at]
-                batch = Captures(layout, captures.data, captures.words, captures.start[chosen], captures.length[chosen])
-                yield at, self._renderer.render(batch, result=result)
-            at = np.flatnonzero((plan == each) & (capture < 0))
-            names = [value.name for value in layout.values if value.result == result]
-            if len(at):
-                yield at, fixed(dict.fromkeys(names, _LOST))
-
-    def _fill_lost(self, number: int, events: NDArray[np.int64], out: dict[int, Values]) -> None:
-        site = self._sites(number)
-        for event in events.tolist():
-            if event in out or event - int(self._first[number]) >= len(site):
+        """Values of events of a block, by plan: which of the events, and theirs."""
+        local = events - block.first
+        capture = block.capture.take(local)
+        for plan, at in grouped(self._plans(block.sites.take(local))):
+            if plan < 0:
                 continue
-            plan = self.decoder.plan_of_site.get(int(site[event - int(self._first[number])]))
-            if plan is not None:
-                values = self.decoder.plans[plan].values
-                out[event] = (
-                    {value.name: _LOST for value in values if not value.result},
-                    {value.name: _LOST for value in values if value.result},
-                )
+            layout, chosen = self.decoder.plans[plan], capture[at]
+            there = chosen >= 0
+            if not there.all():
+                names = [value.name for value in layout.values if value.result == result]
+                yield at[~there], fixed(dict.fromkeys(names, _LOST))
+                at, chosen = at[there], chosen[there]
+            if len(at):
+                captures = Captures(layout, block.words, block.start.take(chosen), block.length.take(chosen))
+                yield at, self._renderer.render(captures, result=result)
 
 
 _STORES: "WeakKeyDictionary[Trace, Store]" = WeakKeyDictionary()

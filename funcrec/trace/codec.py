@@ -70,8 +70,7 @@ def decode_events(fields: dict[str, Any], tables: Tables) -> EventColumns:
     stack = planes.unpack(body.data("stack"), runs, 8)
     _require(_ascending(pid, goid, stack), "its runs are out of order")
 
-    site = planes.unpack_u32(body.data("site"), n)
-    _require(int(site.max()) < len(tables.roles), "it names a site that is not in the tables")
+    site = _sites(body, n, tables)
     time = planes.unpack_deltas(body.data("time"), n, 8, t_min)
     _require(int(time.min()) == t_min and int(time.max()) == t_max, "its times leave their bounds")
     backwards = time[1:] < time[:-1]
@@ -87,6 +86,16 @@ def decode_events(fields: dict[str, Any], tables: Tables) -> EventColumns:
         depth=_narrow(planes.unpack_deltas(body.data("depth"), n, 5), 1 << 29, "depths") << np.uint32(3),
         caller=_callers(body.data("caller"), site, tables),
     )
+
+
+def decode_sites(fields: dict[str, Any], tables: Tables) -> U32:
+    """Decode only the site of each event of a body, in stored order.
+
+    Raises:
+        BadRecordError: they are missing or out of range.
+    """
+    body = Body(fields)
+    return _sites(body, body.integer("n", 1, MAX_BLOCK_EVENTS), tables)
 
 
 def encode_values(values: ValueColumns) -> dict[str, Any]:
@@ -124,6 +133,12 @@ def join_values(pieces: list[ValueColumns]) -> ValueColumns:
         np.concatenate([piece.length for piece in pieces]),
         b"".join(piece.data for piece in pieces),
     )
+
+
+def _sites(body: Body, n: int, tables: Tables) -> U32:
+    site = planes.unpack_u32(body.data("site"), n)
+    _require(int(site.max()) < len(tables.roles), "it names a site that is not in the tables")
+    return site
 
 
 def _callers(data: bytes, site: U32, tables: Tables) -> U32:

@@ -32,7 +32,7 @@ from funcrec.trace.limits import (
     MAX_SMALL_RAW,
     MAX_TIME,
 )
-from funcrec.trace.records import LARGE, BlockInfo, EventColumns, Header, LostRecord, RecordType, ValueColumns
+from funcrec.trace.records import LARGE, U32, BlockInfo, EventColumns, Header, LostRecord, RecordType, ValueColumns
 from funcrec.trace.source import Source
 from funcrec.trace.spans import BlockFacts, Spans, SpansDecoder
 from funcrec.trace.standing import Standing
@@ -129,6 +129,20 @@ class TraceReader:
         """Decode some blocks as `events` does, the next ones on another thread while one is used."""
         for number, found in zip(numbers, mapped_ahead(self._decoded, numbers), strict=True):
             yield self._kept(number, found)
+
+    def event_sites(self, number: int) -> U32:
+        """Decode the sites of a block's events in stored order, and nothing else; none when it is known to be damaged.
+
+        Raises:
+            IndexError: there is no such block.
+        """
+        block = self._blocks[number]
+        try:
+            if block.n:
+                return codec.decode_sites(self._body(block.place), block.known)
+        except BadRecordError as error:
+            self._lose_block(block, error)
+        return _NO_EVENTS.site
 
     def _decoded(self, number: int) -> EventColumns | BadRecordError:
         block = self._blocks[number]

@@ -115,7 +115,7 @@ def test_many_at_once_are_rendered_as_each_alone(
     whole = b"".join(padded)
     length = np.array([len(blob) for blob in captured])
     start = np.cumsum([0, *map(len, padded[:-1])])
-    batch = Captures(decoder.plans[0], whole, np.frombuffer(whole + bytes(16), dtype=np.uint64), start, length)
+    batch = Captures(decoder.plans[0], np.frombuffer(whole + bytes(16), dtype=np.uint64), start, length)
     texts = JsonRenderer(decoder).render(batch, result=value["result"]).texts(len(batch))
     assert texts == [compact(decoder.decode(0, blob)[value["result"]]) for blob in captured]
 

@@ -129,6 +129,7 @@ def test_a_damaged_block_becomes_a_loss_and_the_rest_stays():
     damaged = bytearray(DATA)
     damaged[offset + PREFIX_SIZE + prefix.compressed // 2] ^= 0x10
     reader = read(bytes(damaged))
+    assert [len(reader.event_sites(at)) for at in range(3)] == [20, 0, 20]
     assert [len(reader.events(at)) for at in range(3)] == [20, 0, 20]
     assert reader.lost == [LostRecord(0, prefix.t_min, prefix.t_max, 20, damaged=True)]
     assert [(block.first_event, block.n) for block in reader.blocks] == [(0, 20), (20, 0), (20, 20)]
@@ -375,6 +376,12 @@ class _Counting(io.BytesIO):
         data = super().read(size)
         self.delivered += len(data)
         return data
+
+
+def test_sites_alone_are_those_of_the_events():
+    reader = read(DATA)
+    for block in reader.blocks:
+        assert reader.event_sites(block.number).tolist() == reader.events(block.number).site.tolist()
 
 
 def test_a_missing_block_number_is_an_index_error():
