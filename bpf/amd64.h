@@ -7,6 +7,8 @@ struct pt_regs {
 	unsigned long ip, cs, flags, sp, ss;
 };
 
+#define STORES_IN_ORDER 1 /* as other processors see them */
+
 #define REGISTERS 32 /* at least as many as read_registers writes, and the two that follow; a power of two */
 #define REGISTER_NONE 16 /* 0 */
 #define REGISTER_BIAS 17

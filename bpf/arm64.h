@@ -6,6 +6,8 @@ struct pt_regs {
 	u64 sp, pc, pstate;
 };
 
+#define STORES_IN_ORDER 0 /* as other processors see them */
+
 #define REGISTERS 32 /* at least as many as read_registers writes, a power of two */
 
 /* A call pushes nothing: at its entry a function's SP is that of its caller. Depths count the word below it, where the

@@ -13,6 +13,7 @@
 #define COOKIE_CONDITION(c) (((u32)((c) >> 30)) & 15)
 #define COOKIE_EDGE(c) (((u32)((c) >> 34)) & 3)
 #define COOKIE_TWIN(c) (((u32)((c) >> 36)) & 3) /* edges on which an entry is an exit too: that of site + 1 */
+#define COOKIE_TELLS_MORE(c) (((u32)((c) >> 39)) & 1) /* than its own event: see chain.h */
 #define COOKIE_SP_WORDS(c) (((u32)((c) >> 40)) & 0xffffff)
 #define EDGE_FALLTHROUGH 1
 #define EDGE_TAKEN 2
@@ -336,7 +337,7 @@ static __always_inline int take_hit(struct pt_regs *ctx, u64 cookie, struct cont
 chained:
 #endif
 #if CHAINED
-	if (role <= ROLE_POINT) {
+	if (COOKIE_TELLS_MORE(cookie)) {
 		u32 twin = COOKIE_TWIN(cookie);
 		tell_chained(ctx, role, COOKIE_ROOT(cookie), twin && edge_matches(ctx, cookie, twin),
 			     entry_sp(ctx, cookie), depth, &key, ring, state, &event);
@@ -371,8 +372,8 @@ int hit(struct pt_regs *ctx)
 #else
 	u64 cookie = bpf_get_attach_cookie(ctx);
 #endif
-	u32 zero = 0;
-	struct control *now = control.lookup(&zero);
+	struct shared *all = shared_memory();
+	struct control *now = all ? &all->control : 0;
 
 #if BY_PLACE
 	if (!cookie) {

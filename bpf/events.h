@@ -10,7 +10,7 @@
 #define ROLE_START 7
 #define ROLE_FAULT 8
 
-/* One hit of a site. 40 bytes, so a ring row with its 8-byte header is 48. */
+/* One hit of a site. 40 bytes, so a slot of a ring is 48. */
 struct event {
 	u64 time_ns;      /* CLOCK_MONOTONIC */
 	u64 goid;         /* the user goroutine, also while it runs on the system stack; 0: none */
@@ -27,7 +27,7 @@ struct event {
 #define EVENT_VALUES 4u     /* a values record with the same tid and time was tried */
 #define NO_CALLER (-2147483647 - 1)
 
-/* One per ring; mapped by the recorder. Padded to a cache line, since each CPU writes its own. */
+/* One per ring; mapped by the recorder. A cache line, since each CPU writes its own. */
 struct ring_state {
 	u64 sequence;     /* of the last event tried; a preempted program may repeat a number */
 	u64 lost_events;  /* exact */
@@ -35,7 +35,27 @@ struct ring_state {
 	u64 no_goroutine; /* hits outside of goroutines: exact */
 	u64 full_gates;   /* roots that found no room in the gate table: exact */
 	u64 full_goroutines; /* ring 0 only: 1 once the table of goroutines was full */
+	u64 reserved;     /* slots of the ring given out so far */
+	u64 consumed;     /* of them read by the recorder, which alone writes this */
+};
+
+/* What the recorder tells the program; bpf/guard.h has most of the reasons. */
+struct control {
+	u64 closed;   /* 1: no hit counts */
+	u64 epoch;    /* counts successions; 0: no second link exists */
+	u64 young;    /* generation of the newer link */
+	u64 moving;   /* exits move from some sites to others */
+	u64 letting_go; /* 1: some functions are let go, or will be */
+	u64 only_pid; /* the one on the list of pids, 0: none, MANY_PIDS: more, which are in the table */
 	u64 pad[2];
+};
+
+#define MANY_PIDS (~0ull)
+
+/* Where an event waits for the recorder. */
+struct event_slot {
+	u64 turn; /* written last: how many slots were given out with this one */
+	struct event event;
 };
 
 struct goroutine_key {

@@ -12,16 +12,6 @@
 
 #define COOKIE_GENERATION(c) (((u32)((c) >> 38)) & 1)
 
-struct control {
-	u64 closed;   /* 1: no hit counts */
-	u64 epoch;    /* counts successions; 0: no second link exists */
-	u64 young;    /* generation of the newer link */
-	u64 moving;   /* exits move from some sites to others */
-	u64 only_pid; /* the one on the list of pids, 0: none, MANY_PIDS: more, which are in the table */
-};
-
-#define MANY_PIDS (~0ull)
-
 /* Site -> first time at which its events are no longer wanted; 0: they are. Written ahead of that time. */
 BPF_F_TABLE("array", u32, u64, let_go, SITES, 1024 /* BPF_F_MMAPABLE */);
 /* Site -> when it counts while exits move: until a time, or from a time on (MOVES_HERE); 0: always. */
@@ -31,14 +21,17 @@ BPF_F_TABLE("array", u32, u64, moves, SITES, 1024 /* BPF_F_MMAPABLE */);
 BPF_F_TABLE("array", u32, u64, idle_hits, SITES, 1024);
 /* Site -> hits on an outcome of the jump that tells nothing: at a RET there would have been none. */
 BPF_F_TABLE("array", u32, u64, vain_hits, SITES, 1024);
-BPF_F_TABLE("array", u32, struct control, control, 1, 1024);
 /* Thread -> the last hit that a newer link took: epoch << 32 | site. */
 BPF_F_TABLE("hash", u32, u64, taken, 131072, 1 /* BPF_F_NO_PREALLOC */);
 
 static __always_inline int is_let_go(u32 site, u64 time_ns)
 {
-	u64 *since = let_go.lookup(&site);
+	struct shared *all = shared_memory();
+	u64 *since;
 
+	if (!all || !all->control.letting_go)
+		return 0;
+	since = let_go.lookup(&site);
 	return since && *since && time_ns >= *since;
 }
 

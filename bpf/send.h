@@ -1,12 +1,6 @@
 /* Put events into the ring of this CPU, and count exactly what finds no room. */
 
-BPF_F_TABLE("array", u32, struct ring_state, ring_states, RINGS, 1024 /* BPF_F_MMAPABLE */);
 BPF_F_TABLE("array", u32, u64, site_lost, SITES, 1024);
-
-static __always_inline struct ring_state *ring_state_of(u32 ring)
-{
-	return ring_states.lookup(&ring);
-}
 
 /* Counts events that are not sent. The site first: a reader that takes the ring's count first knows a site for every loss. */
 static __always_inline void lose(struct ring_state *state, u32 site, u32 events)
@@ -25,6 +19,6 @@ static __always_inline void send(u32 ring, struct ring_state *state, struct even
 		return;
 	}
 	event->sequence = ++state->sequence;
-	if (ring_output(ring, event))
+	if (ring_output(ring, state, event))
 		lose(state, event->site, 1);
 }

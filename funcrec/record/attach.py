@@ -94,6 +94,7 @@ def cookies(
     roots: Sequence[bool],
     values: Sequence[bool],
     twins: Sequence[int],
+    chained: Sequence[bool],
 ) -> NDArray[np.uint64]:
     """Pack what the BPF program must know of sites, u64; the COOKIE_* macros of bpf/calls.c unpack it.
 
@@ -103,6 +104,7 @@ def cookies(
         roots: its function opens a gate.
         values: a value plan exists for it.
         twins: edges on which the hit of an entry is also the exit whose number follows, 0 for none.
+        chained: the hit may tell other exits than its own: a twin's, or of callers.
     """
     packed = np.array(numbers, dtype=np.uint64)
     for shift, column in (
@@ -112,6 +114,7 @@ def cookies(
         (30, [max(site.condition, 0) for site in sites]),
         (34, [site.edge for site in sites]),
         (36, twins),
+        (39, chained),
         (40, [site.sp_delta // 8 for site in sites]),
     ):
         packed |= np.array(column, dtype=np.uint64) << np.uint64(shift)
@@ -120,7 +123,7 @@ def cookies(
 
 def cookie(number: int, site: ProbeSite, *, root: bool, values: bool = False, twin: int = 0) -> int:
     """The same for one site."""
-    return int(cookies([number], [site], [root], [values], [twin])[0])
+    return int(cookies([number], [site], [root], [values], [twin], [twin > 0])[0])
 
 
 def of_generation(plain: int, generation: int) -> int:

@@ -50,7 +50,8 @@ class ProgramRequest:
 
     Attributes:
         layout: offsets in the target's runtime structures.
-        rings: number of event rings, one per CPU; the caller makes them.
+        rings: number of event rings, one per CPU.
+        event_slots: room of each, in events; a power of two.
         sites: number of sites, those for calibration included.
         pid_filter: see PidFilter.
         gated: record only what runs inside a ROOT.
@@ -67,6 +68,7 @@ class ProgramRequest:
 
     layout: RuntimeLayout
     rings: int
+    event_slots: int
     sites: int
     pid_filter: PidFilter
     gated: bool
@@ -104,8 +106,8 @@ def generate(request: ProgramRequest) -> Program:
             _source("calls.c"),
         ]
     )
-    maps = ["ring_states", "site_lost", "let_go", "moves", "idle_hits", "vain_hits", "control"]
-    maps += ["goroutines", "facts", "event_rings"]
+    maps = ["shared", "site_lost", "let_go", "moves", "idle_hits", "vain_hits"]
+    maps += ["goroutines", "facts", "event_slots"]
     if request.pid_filter:
         maps.append("pids")
     if request.min_ns:
@@ -150,6 +152,7 @@ def _flags(request: ProgramRequest) -> tuple[str, ...]:
         "M_GSIGNAL": layout.gsignal,
         "M_CURG": layout.curg,
         "RINGS": request.rings,
+        "EVENT_SLOTS": request.event_slots,
         "SITES": request.sites,
         "FACT_PAGES": FACT_PAGES,
         "PID_FILTER": int(request.pid_filter),

@@ -4,6 +4,7 @@ Knows nothing of what the program does. The descriptors it returns belong to the
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -137,6 +138,11 @@ class Compiler:
             error = HostError(
                 f"the kernel refuses the BPF program: {_last_line(log) or detail}",
                 remedy="funcrec doctor says what this kernel lacks; --debug shows the verifier's log",
+            )
+        elif "could not open bpf map" in log and os.strerror(errno.ENOMEM) in log:
+            error = HostError(
+                f"the kernel does not give the buffers: {os.strerror(errno.ENOMEM)}",
+                remedy="choose a smaller --buffer",
             )
         else:
             error = HostError(

@@ -15,7 +15,7 @@ from funcrec.record.captures import Captures, ValueRing
 from funcrec.record.clocks import monotonic_ns
 from funcrec.record.losses import LossLedger
 from funcrec.record.privilege import drop_capabilities
-from funcrec.record.rings import FACT_ROW, Ring, Rows
+from funcrec.record.rings import FACT_ROW, EventRing, Ring, Rows
 from funcrec.trace.records import LostRecord
 
 # Often enough for a ring of 8 MB at full rate, seldom enough to cost half a percent of a core when idle.
@@ -46,11 +46,17 @@ class DrainSources:
         values: rings of captured values by CPU, none when nothing is captured.
     """
 
-    rings: list[Ring]
+    rings: list[EventRing]
     facts: Ring
     states: Rows
     site_lost: Rows
     values: list[ValueRing] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Drop the events and facts that wait."""
+        for ring in self.rings:
+            ring.drain()
+        self.facts.drain()
 
 
 class Drain:

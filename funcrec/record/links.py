@@ -16,9 +16,6 @@ from funcrec.record import shelter
 from funcrec.record.attach import Attacher, Link, of_generation
 from funcrec.record.rings import Rows
 
-_FIELDS = ("closed", "epoch", "young", "moving", "only_pid")
-CONTROL = np.dtype([(name, "<u8") for name in _FIELDS])
-
 
 @dataclass
 class _Stage:

@@ -35,12 +35,12 @@ from funcrec.record.compile import Compiler
 from funcrec.record.conditionmaps import FRAME, FRAME_KEY, STACK, STACK_KEY, condition_maps
 from funcrec.record.cpus import slots
 from funcrec.record.drain import DrainSources
-from funcrec.record.links import CONTROL, Links
+from funcrec.record.links import Links
 from funcrec.record.order import takes_over
 from funcrec.record.pidspace import own_space
 from funcrec.record.places import ImageFacts, Places
 from funcrec.record.resultmaps import result_maps
-from funcrec.record.rings import EVENT_ROW, FACT_ROW, RING_STATE, Ring, Rows, map_array
+from funcrec.record.rings import EVENT_ROW, FACT_ROW, EventRing, Ring, Rows, map_array, shared_row
 from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
 from funcrec.record.strays import take_away
@@ -93,6 +93,7 @@ class Probes:
         self._pid_filter = pid_filter
         self._rings = min(rings or slots(), MAX_RINGS)
         self._ring_bytes = ring_bytes(buffer_bytes, self._rings)
+        self._event_slots = event_slots(self._ring_bytes, self._rings)
         self._max_sites = max_sites
         self._min_ns = min_ns
         self._values = values is not None
@@ -107,6 +108,7 @@ class Probes:
         request = ProgramRequest(
             layout=layout,
             rings=self._rings,
+            event_slots=self._event_slots,
             sites=max_sites + SCRAP_SITES,
             pid_filter=pid_filter,
             gated=gated,
@@ -134,11 +136,16 @@ class Probes:
         self._moves = map_array(descriptors["moves"], self._sites, "<u8", writable=True)
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
         self._vain_hits = map_array(descriptors["vain_hits"], self._sites, "<u8")
-        self._control = map_array(descriptors["control"], 1, CONTROL, writable=True)
+        shared = map_array(descriptors["shared"], 1, shared_row(self._rings), writable=True)
+        self._control = shared["control"]
+        states = shared["rings"][0]
         return DrainSources(
-            rings=[Ring(ring, self._ring_bytes, EVENT_ROW) for ring in self._make_rings("event_rings")],
+            rings=[
+                EventRing(descriptors["event_slots"], number, self._event_slots, states)
+                for number in range(self._rings)
+            ],
             facts=Ring(descriptors["facts"], FACT_PAGES * PAGE_BYTES, FACT_ROW),
-            states=map_array(descriptors["ring_states"], self._rings, RING_STATE),
+            states=states,
             site_lost=map_array(descriptors["site_lost"], self._sites, "<u8"),
             values=[ValueRing(ring, self._ring_bytes) for ring in self._make_rings("value_rings")]
             if self._values
@@ -191,9 +198,8 @@ class Probes:
     def install_chains(self, plan: ProbePlan) -> None:
         """Fill the tables of exits that other sites' hits tell; call it before `attach`."""
         origins = map_array(self._descriptors["chain_origins"], len(plan.sites), "<u8", writable=True)
-        ending = [function.ends_callers for function in plan.functions]
         for number, site in enumerate(plan.sites):
-            if ending[site.function] and site.role in (Role.EXIT, Role.POINT):
+            if _ends_callers(plan, site):
                 origins[number] = site.address
             if site.kind == SiteKind.CHAINED and not _is_twin(plan, number):
                 link = struct.pack("<II", number, site.sp_delta | plan.functions[site.function].root)
@@ -309,12 +315,14 @@ class Probes:
     def _places(self, plan: ProbePlan, numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Offsets in the file and cookies of some sites."""
         sites = [plan.sites[number] for number in numbers]
+        twins = [int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0 for number in numbers]
         packed = cookies(
             numbers,
             sites,
             [plan.functions[site.function].root for site in sites],
             [number in self._value_sites for number in numbers],
-            [int(plan.sites[number + 1].edge) if _is_twin(plan, number + 1) else 0 for number in numbers],
+            twins,
+            [twin > 0 or _ends_callers(plan, site) for twin, site in zip(twins, sites, strict=True)],
         )
         return np.array([site.offset for site in sites], dtype=np.int64), packed
 
@@ -346,6 +354,7 @@ class Probes:
     def silence(self, sites: Sequence[int], since_ns: int) -> None:
         """Let the events of these sites end at a time that is yet to come; exact whatever a CPU is doing then."""
         self._let_go[list(sites)] = since_ns
+        self._control["letting_go"] = 1
 
     def drop(self, sites: Sequence[int]) -> None:
         """Take sites out of the kernel while the others go on, see `Links.drop`."""
@@ -412,7 +421,7 @@ class Probes:
         """Entries that still wait for their exit under --min: EVENT_ROW rows, final once all links are closed."""
         rows = np.zeros(0, dtype=EVENT_ROW)
         if self._min_ns:
-            wire = np.dtype([field for field in EVENT_ROW.descr if field[0] not in ("length", "page_offset")])
+            wire = np.dtype([field for field in EVENT_ROW.descr if field[0] != "turn"])
             waiting = maps.values(self._descriptors["deferred"], 16, wire)
             rows = np.zeros(len(waiting), dtype=EVENT_ROW)
             for name in wire.names or ():
@@ -444,7 +453,17 @@ def _is_twin(plan: ProbePlan, number: int) -> bool:
     return entry.address == site.address and entry.role == Role.ENTRY
 
 
+def _ends_callers(plan: ProbePlan, site: ProbeSite) -> bool:
+    """True for an exit after which chains of exits are looked for."""
+    return plan.functions[site.function].ends_callers and site.role in (Role.EXIT, Role.POINT)
+
+
 def ring_bytes(total: int, rings: int) -> int:
     """The power of two nearest below an equal share, at least one page."""
     share = max(total // rings, mmap.PAGESIZE)
     return min(1 << (share.bit_length() - 1), 1 << 30)
+
+
+def event_slots(size: int, rings: int) -> int:
+    """How many events each ring of so many bytes has room for: a power of two, and all of them have 32-bit numbers."""
+    return 1 << (min(size // EVENT_ROW.itemsize, (1 << 31) // rings).bit_length() - 1)

@@ -1,7 +1,8 @@
-"""Drain BPF ring buffers by mmap and numpy: whole spans at once, no call per event.
+"""Drain rings by mmap and numpy: whole spans at once, no call per event.
 
-The wire structs mirror bpf/events.h and bpf/calls.c field by field. Ring layout: Linux kernel/bpf/ringbuf.c (consumer
-page, producer page, data; record header u32 length with flag bits, u32 page offset).
+The wire structs mirror bpf/events.h and bpf/calls.c field by field. Events are in rings of the program's own
+(bpf/rings.h), all else in the kernel's: Linux kernel/bpf/ringbuf.c (consumer page, producer page, data; record header
+u32 length with flag bits, u32 page offset).
 """
 
 import mmap
@@ -16,7 +17,7 @@ _FLAGGED = np.uint32(1 << 30)
 
 EVENT_ROW = np.dtype(
     [
-        *_HEADER,
+        ("turn", "<u8"),
         ("time_ns", "<i8"),
         ("goid", "<u8"),
         ("depth", "<u4"),
@@ -49,14 +50,23 @@ RING_STATE = np.dtype(
         ("no_goroutine", "<u8"),
         ("full_gates", "<u8"),
         ("full_goroutines", "<u8"),
-        ("pad", "<u8", 2),
+        ("reserved", "<u8"),
+        ("consumed", "<u8"),
     ]
+)
+CONTROL = np.dtype(
+    [(name, "<u8") for name in ("closed", "epoch", "young", "moving", "letting_go", "only_pid")] + [("pad", "<u8", 2)]
 )
 STACK_MASK = 3
 VALUES_FLAG = 4
 NO_CALLER = -(2**31)
 
 Rows = NDArray[Any]
+
+
+def shared_row(rings: int) -> np.dtype[Any]:
+    """The dtype of what every hit looks at: struct shared of bpf/rings.h."""
+    return np.dtype([("control", CONTROL), ("rings", RING_STATE, rings)])
 
 
 class RingMemory:
@@ -135,6 +145,65 @@ class Ring:
     def fill(self) -> int:
         """Bytes not yet drained."""
         return self._memory.fill
+
+
+class EventRing:
+    """The events of one CPU, in slots of an array that all rings share (bpf/rings.h).
+
+    Args:
+        descriptor: of the array; it stays the caller's, and open.
+        number: of the ring.
+        slots: that each ring has, a power of two.
+        state: live RING_STATE rows of all rings, writable.
+    """
+
+    def __init__(self, descriptor: int, number: int, slots: int, state: Rows) -> None:
+        self._descriptor = descriptor
+        self._first = number * slots
+        self._slots = slots
+        self._state = state[number : number + 1]
+
+    def drain(self) -> Rows:
+        """Copy out what is there now and free its room; events still being written stay for the next call.
+
+        Returns:
+            EVENT_ROW rows in the order in which their slots were given out, nearly but not exactly by time.
+        """
+        consumed, count = int(self._state["consumed"][0]), self.fill
+        start = consumed & (self._slots - 1)
+        ahead = min(count, self._slots - start)
+        parts = [self._copy(start, ahead, consumed)]
+        if len(parts[0]) == ahead < count:
+            parts.append(self._copy(0, count - ahead, consumed))
+        rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        # x86 keeps loads in order and stores after them: the copy is complete before the room is given back.
+        self._state["consumed"] = consumed + len(rows)
+        return rows
+
+    def _copy(self, start: int, count: int, consumed: int) -> Rows:
+        """Those of some slots in a row that are written, up to the first one that is not."""
+        if count == 0:
+            return np.empty(0, dtype=EVENT_ROW)
+        begin = (self._first + start) * EVENT_ROW.itemsize
+        lead = begin % mmap.PAGESIZE
+        # Mapped while they are read only: the pages count as memory of whoever maps them.
+        pages = mmap.mmap(
+            self._descriptor,
+            lead + count * EVENT_ROW.itemsize,
+            mmap.MAP_SHARED,
+            mmap.PROT_READ,
+            offset=begin - lead,
+        )
+        rows = np.frombuffer(pages, dtype=EVENT_ROW, offset=lead, count=count)
+        turns = rows["turn"].copy()
+        if turns.min() <= consumed:  # of an earlier round
+            count = int(np.flatnonzero(turns <= consumed)[0])
+        return rows[:count].copy()
+
+    @property
+    def fill(self) -> int:
+        """Slots given out and not yet drained."""
+        return int(self._state["reserved"][0]) - int(self._state["consumed"][0])
 
 
 def map_array(descriptor: int, entries: int, row: np.dtype[Any] | str, *, writable: bool = False) -> Rows:

@@ -115,8 +115,7 @@ class _Session:
             values = self._value_plans(plan)
             sources = probes.load(len(plan.sites))
             costs = probes.calibrate()
-            for ring in [*sources.rings, sources.facts]:
-                ring.drain()  # the calibration's own events
+            sources.forget()  # the calibration's own events
             if values is not None:
                 probes.install_values(values, plan.sites)
             if self._condition is not None:

@@ -94,6 +94,7 @@ def test_the_program_compiles(require_bpf: None, tmp_path: Path) -> None:
     request = ProgramRequest(
         layout=runtime_layout("", (1, 26, 0)),
         rings=2,
+        event_slots=64,
         sites=8,
         pid_filter=PidFilter.LISTED,
         gated=True,

@@ -37,6 +37,7 @@ def request(condition: str, **options: bool | int) -> ProgramRequest:
     return ProgramRequest(
         layout=layout,
         rings=os.cpu_count() or 1,
+        event_slots=1024,
         sites=150_000,
         pid_filter=PidFilter.LISTED,
         gated=bool(options.get("gated")),

@@ -5,7 +5,7 @@ import pytest
 
 from funcrec.record.cpus import slots
 from funcrec.record.losses import LossLedger
-from funcrec.record.probes import ring_bytes
+from funcrec.record.probes import event_slots, ring_bytes
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,10 @@ def test_rings_share_the_buffer(rings: int) -> None:
     assert size & size - 1 == 0
     assert (64 << 20) // 2 < size * rings <= 64 << 20
     assert ring_bytes(1, rings) == 4096
+    slots = event_slots(size, rings)
+    assert slots & slots - 1 == 0
+    assert size // 2 < slots * 48 <= size
+    assert event_slots(1 << 40, rings) * rings <= 1 << 31
 
 
 def test_losses_of_64_rings_are_exact() -> None:
