@@ -8,6 +8,7 @@ import pytest
 
 from funcrec.report.export.html import encode
 from funcrec.report.export.source import Source
+from funcrec.report.export.timeline import build
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,7 +26,8 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     def show(*sources: Source, dark: bool = False, width: int = 1300, **options: Any) -> Any:
         names = ["base.zst", "new.zst"][-len(sources) :]
-        pieces, _ = encode(sources, names, **options)
+        groups = list(zip(sources, options.pop("buckets", ()), strict=False))
+        pieces, _ = encode([[build(source)] for source in sources], names, buckets=groups, **options)
         path = tmp_path / f"page-{len(tabs)}.html"
         path.write_bytes(b"".join(pieces))
         tab = browser.new_page(

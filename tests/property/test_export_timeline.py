@@ -95,5 +95,5 @@ def test_call_trees_in_every_format(seed: int, size: int, drop: float, hidden: l
     assert b"".join(perfetto.encode(lambda: [timeline]))
     assert b"".join(pprof.encode([timeline]))[:2] == b"\x1f\x8b"
     assert b"".join(parquet.encode([timeline.source]))[:4] == b"PAR1"
-    pieces, _ = encode_page([timeline.source], ["x"], max_calls=50)
+    pieces, _ = encode_page([[timeline]], ["x"], max_calls=50)
     assert b"".join(pieces).startswith(b"<!doctype html>")

@@ -20,7 +20,7 @@ from funcrec.report.answers.stat import StatRequest, rows_of, stat_of
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest, export
 from funcrec.report.intime import Durations
-from funcrec.report.request import filter_request
+from funcrec.report.request import FilterRequest, filter_request
 from funcrec.report.stream import Stream
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree
@@ -29,7 +29,6 @@ from tests.calltrees import make_trace, random_tree_events
 
 WHOLE = 1 << 40
 PLACES = [CallSite(0x5000 + at, name, 16 * at, "/src/main.go", at + 7) for at, name in enumerate(("main.a", "main.b"))]
-FORMATS = [form for form in ExportFormat if form != ExportFormat.HTML]
 FILTERS: dict[str, list[Any]] = {
     "min_ns": [1, 40],
     "max_ns": [60],
@@ -101,16 +100,32 @@ def content(form: ExportFormat, file: io.BytesIO) -> Any:
     st.sampled_from([0.0, 0.0, 0.1]),
     requests,
     st.integers(20, 90),
-    st.sampled_from(FORMATS),
+    st.sampled_from(ExportFormat),
     st.booleans(),
 )
 def test_windows_write_what_the_whole_trace_does(
     seed: int, calls: int, drop: float, filters: dict[str, Any], size: int, form: ExportFormat, apart: bool
 ) -> None:
     trace = tree_trace(seed, calls, drop)
-    request = ExportRequest(form, by_goroutine=apart)
+    request = ExportRequest(form, by_goroutine=apart, max_calls=calls // 3 if apart else 1_000_000)
     whole, parts = (written(trace, filters, each, request) for each in (WHOLE, size))
     assert parts == whole
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9), st.integers(20, 200), st.integers(20, 90), st.integers(0, 60), st.booleans())
+def test_a_page_of_two_traces_in_windows_is_that_of_the_whole(
+    seed: int, calls: int, size: int, most: int, bucketed: bool
+) -> None:
+    pair = [tree_trace(each, calls, 0.0) for each in (seed, seed + 1)]
+    request = ExportRequest(ExportFormat.HTML, max_calls=most, by="depth" if bucketed else "")
+
+    def page(size: int) -> tuple[bytes, list[str]]:
+        file = io.BytesIO()
+        cut = export([Stream(trace, FilterRequest(), size) for trace in pair], ["x", "y"], request, file)
+        return file.getvalue(), cut
+
+    assert page(size) == page(WHOLE)
 
 
 @pytest.mark.parametrize("filters", [{"goroutines": "99"}, {"pids": 77}, {"filter": "no.such"}, {"where": "dur >"}])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from funcrec.report.export.timeline import Timeline
     from funcrec.report.filters import Selection
     from funcrec.report.stream import Stream
+    from funcrec.report.views.heading import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def export(streams: Sequence["Stream"], titles: Sequence[str], request: ExportRe
         return []
     drawable = [Drawable(stream, request) for stream in streams]
     if request.format == ExportFormat.HTML:
-        cut = _html([next(iter(each)) for each in drawable], titles, request, file)
+        cut = _html(drawable, titles, request, file)
     else:
         cut = []
         _write(_drawn(drawable, request), file)
@@ -79,7 +80,7 @@ class Drawable:
     """The selections of a stream without what is nested deeper than a viewer can draw.
 
     Formats that write a whole stack for each of its frames grow by the square of the depth. Where parts of the trace
-    would not nest, or the page is made, the trace is one part.
+    would not nest, or the page has buckets, the trace is one part.
 
     Attributes:
         left_out: calls that were too deep; counted as they go by.
@@ -91,15 +92,27 @@ class Drawable:
         self.left_out = 0
         self._stream, self._names = stream, request.names
         foresight = stream.foresight
-        self._at_once = request.format == ExportFormat.HTML or foresight is None or not foresight.nested
+        bucketed = request.format == ExportFormat.HTML and bool(request.by)
+        self._at_once = bucketed or foresight is None or not foresight.nested
+        self._cost: Cost | None = None
 
     def __iter__(self) -> "Iterator[Selection]":
-        left_out = 0
+        from funcrec.report.views.heading import Cost
+
+        left_out, cost = 0, Cost()
+        self._cost = cost
         for selection in [self._stream.whole()] if self._at_once else self._stream:
             kept = selection.above(self.limit)
             left_out += len(selection) - len(kept)
             self.left_out = left_out
+            cost.add(selection)
             yield kept
+
+    def notes(self) -> list[str]:
+        """What a reader must know of the trace beside its losses; to be asked at the end of its parts."""
+        damage = self._stream.trace.damage
+        line = [] if self._cost is None else [self._cost.text(self._stream.hits)]
+        return [*line, *([f"the file is damaged, what is intact is shown: {damage}"] if damage else [])]
 
     def timelines(self) -> "Iterator[Timeline]":
         """Yield the calls arranged on tracks, which have one number in all parts."""
@@ -133,31 +146,23 @@ def _rows(stream: "Stream", request: ExportRequest, file: BinaryIO) -> None:
         write_calls(output, stream, Format(request.format), request.names)
 
 
-def _html(
-    selections: Sequence["Selection"], titles: Sequence[str], request: ExportRequest, file: BinaryIO
-) -> list[str]:
+def _html(drawable: Sequence["Drawable"], titles: Sequence[str], request: ExportRequest, file: BinaryIO) -> list[str]:
     from funcrec.report.export.html import encode
     from funcrec.report.export.source import Source
     from funcrec.report.grouping import group
 
-    sources = [Source.of(selection, request.names) for selection in selections]
-    buckets = [group(selection, ("func", request.by), names=request.names) for selection in selections if request.by]
+    buckets = [
+        (Source.of(selection, request.names), group(selection, ("func", request.by), names=request.names))
+        for each in drawable
+        for selection in (each if request.by else ())
+    ]
     pieces, cut = encode(
-        sources,
+        [each.timelines() for each in drawable],
         titles,
         max_calls=request.max_calls,
         by=request.by,
         buckets=buckets,
-        notes=[_notes(selection) for selection in selections],
+        notes=[each.notes for each in drawable],
     )
-    for piece in pieces:
-        file.write(piece)
+    _write(pieces, file)
     return cut
-
-
-def _notes(selection: "Selection") -> list[str]:
-    """What a reader of the page must know of a trace beside its losses."""
-    from funcrec.report.views.heading import cost_text
-
-    damage = selection.trace.damage
-    return [cost_text(selection), *([f"the file is damaged, what is intact is shown: {damage}"] if damage else [])]

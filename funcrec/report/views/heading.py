@@ -63,9 +63,34 @@ def cost_text(selection: Selection) -> str:
     return cost_line(selection.trace, cost, busy, kept=selection.request.overhead == Overhead.KEEP)
 
 
-def busy_ns(calls: Calls) -> int:
-    """Time in recorded calls: that of the outermost ones."""
+class Cost:
+    """What `cost_text` says of a trace whose parts go by."""
+
+    def __init__(self) -> None:
+        self._selection: Selection | None = None
+        self._busy_ns = 0
+
+    def add(self, selection: Selection) -> None:
+        """Take in a part."""
+        self._selection = selection
+        if selection.window is not None:
+            self._busy_ns += busy_ns(selection.calls, selection.since)
+
+    def text(self, site_hits: NDArray[np.int64] | None) -> str:
+        """Return it, at the end; `site_hits` is the number of events of each site, where it is known already."""
+        selection = self._selection
+        if selection is None:
+            raise ValueError("a trace has at least one part")
+        if selection.window is None or selection.window.total is not None:
+            return cost_text(selection)
+        cost = total_cost_ns(selection.trace, site_hits)
+        return cost_line(selection.trace, cost, self._busy_ns, kept=selection.request.overhead == Overhead.KEEP)
+
+
+def busy_ns(calls: Calls, since: int = 0) -> int:
+    """Time in recorded calls, from a row on: that of the outermost ones."""
     outermost = (calls.depth == 0) & (calls.end_ns >= 0)
+    outermost[:since] = False
     return int((calls.end_ns[outermost] - calls.start_ns[outermost]).sum())
 
 

@@ -6,15 +6,16 @@ of types that browsers do not run; the page's policy lets only our own script ru
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from string import Template
 
-from funcrec.report.export.html.comparison import comparison
-from funcrec.report.export.html.payload import Payload, payload
-from funcrec.report.export.html.tables import EDGES, by_function
+from funcrec.report.export.html.comparison import comparison, sample_of
+from funcrec.report.export.html.payload import Gathered, Payload
+from funcrec.report.export.html.tables import EDGES
 from funcrec.report.export.source import Source
 from funcrec.report.export.text import to_json
+from funcrec.report.export.timeline import Timeline
 from funcrec.report.summary import Groups
 from funcrec.report.text import printable
 
@@ -38,37 +39,41 @@ _BLOCK = 3 << 18  # base64 of multiples of three bytes can be joined
 
 
 def encode(
-    sources: Sequence[Source],
+    parts: Sequence[Iterable[Timeline]],
     names: Sequence[str],
     *,
     max_calls: int = DEFAULT_MAX_CALLS,
     by: str = "",
-    buckets: Sequence[Groups] = (),
-    notes: Sequence[list[str]] = (),
+    buckets: Sequence[tuple[Source, Groups]] = (),
+    notes: Sequence[Callable[[], list[str]]] = (),
 ) -> tuple[Iterator[bytes], list[str]]:
     """Make the page.
 
     Args:
-        sources: one trace, or two to compare, the base first.
+        parts: those of one trace, or of two to compare, the base first.
         names: what to call each, such as its file name.
         max_calls: keep at most so many calls of each, the longest; totals are of all calls all the same.
         by: what the calls are bucketed by, for people.
-        buckets: for each trace its calls grouped by (function, bucket); none without buckets.
-        notes: for each trace lines that stand above all views.
+        buckets: for each trace, which is one part then, its calls grouped by (function, bucket); none without buckets.
+        notes: for each trace what gives lines that stand above all views, asked at the end of its parts.
 
     Returns:
         The file in pieces, and what was left out, one line each.
     """
-    parts: Sequence[Groups | None] = buckets or [None] * len(sources)
-    payloads = [
-        payload(source, name, max_calls, part) for source, name, part in zip(sources, names, parts, strict=True)
-    ]
+    pair = len(parts) == 2
+    gathered = [Gathered(name, max_calls, sampled=pair) for name in names]
+    for each, timelines in zip(gathered, parts, strict=True):
+        for timeline in timelines:
+            each.add(timeline)
+    groups: Sequence[Groups | None] = [groups for _, groups in buckets] or [None] * len(parts)
+    payloads = [each.payload(part) for each, part in zip(gathered, groups, strict=True)]
     facts: dict[str, object] = {"version": 1, "by": by, "edges": EDGES.tolist()}
-    about = [[printable(line) for line in lines] for lines in notes or [[]] * len(sources)]
+    about = [[printable(line) for line in lines()] for lines in notes or [list] * len(parts)]
     facts["traces"] = [{**each.facts, "notes": lines} for each, lines in zip(payloads, about, strict=True)]
-    if len(sources) == 2:
-        facts["comparison"] = comparison(sources, [by_function(source) for source in sources])
-        facts["bucket_comparison"] = comparison(sources, buckets) if buckets else None
+    if pair:
+        base, new = gathered
+        facts["comparison"] = comparison(base.sample(), new.sample())
+        facts["bucket_comparison"] = comparison(*(sample_of(*each) for each in buckets)) if buckets else None
     return _page(facts, payloads), [line for each in payloads for line in each.cut]
 
 

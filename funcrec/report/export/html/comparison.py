@@ -1,9 +1,6 @@
 """Two traces side by side: the rows of `funcrec diff` for the page."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from funcrec.report.difference import Difference, Shift, Side, compare
 from funcrec.report.export.html.tables import durations
@@ -14,14 +11,14 @@ from funcrec.report.summary import Groups
 from funcrec.report.text import printable
 
 
-def comparison(sources: Sequence[Source], groups: Sequence[Groups]) -> list[dict[str, Any]]:
-    """One row per key of either side, base first."""
-    base, new = (_sample(source, each) for source, each in zip(sources, groups, strict=True))
+def comparison(base: Sample, new: Sample) -> list[dict[str, Any]]:
+    """One row per key of either side."""
     return [_row(difference) for difference in compare(base, new)]
 
 
-def _sample(source: Source, groups: Groups) -> Sample:
-    return sample(in_time(groups, durations(source, np.flatnonzero(source.mask))))
+def sample_of(source: Source, groups: Groups) -> Sample:
+    """The durations of a trace in one part."""
+    return sample(in_time(groups, durations(source, source.rows)))
 
 
 def _row(difference: Difference) -> dict[str, Any]:
