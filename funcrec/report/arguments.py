@@ -14,7 +14,7 @@ from funcrec.report.calls import Calls
 from funcrec.report.capturevectors import Batch, Found, VectorDecoder
 from funcrec.report.columns import Kind, Part, ValueColumn
 from funcrec.report.valuecells import united
-from funcrec.report.valuestore import Sides, Values, store_of
+from funcrec.report.valuestore import BlockCaptures, Sides, Store, Values, store_of
 from funcrec.report.valuetext import format_value, format_values
 from funcrec.trace.valueplans import CapturePlan, ValueLayout
 from funcrec.trace.values import Decoder
@@ -108,20 +108,83 @@ def value_column(trace: "Trace", calls: Calls, name: str) -> ValueColumn:
     store = store_of(trace)
     wanted = _resolve(store.decoder, name)
     builder = _ColumnBuilder(len(calls))
-    rows_of = {result: _row_of_event(calls, store.events, result=result) for result in {w.result for w in wanted}}
-    for captures in store.blocks():
+    for one in wanted:
+        for found in _without_calls(store.decoder, one)[0]:
+            builder.add(found, found.at)
+    sides = {result: _ends(trace, store, calls, wanted, result=result) for result in {one.result for one in wanted}}
+    for block in store.around(np.concatenate([ends.events for ends in sides.values()])):
         for one in wanted:
-            chosen = np.flatnonzero(captures.plan == one.plan)
-            if len(chosen) == 0:
+            rows, captures = sides[one.result].within(block)
+            of_plan = np.flatnonzero(block.plan[captures] == one.plan)
+            if len(of_plan) == 0:
                 continue
-            row = rows_of[one.result][captures.event[chosen]]
-            chosen, row = chosen[row >= 0], row[row >= 0]
-            batch = Batch(captures.words, captures.start[chosen], captures.length[chosen])
-            plan = store.decoder.plans[one.plan]
-            vectors = VectorDecoder(store.decoder, plan, batch)
+            chosen = captures[of_plan]
+            batch = Batch(block.words, block.start[chosen], block.length[chosen])
+            vectors = VectorDecoder(store.decoder, store.decoder.plans[one.plan], batch)
             for found in vectors.evaluate(one.layout, one.steps):
-                builder.add(found, row)
+                builder.add(found, rows[of_plan])
     return builder.column()
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """What is known of a value without any call: the types of numbers, and whether an interface may hold anything."""
+
+    numbers: frozenset[np.dtype[Any]]
+    dynamic: bool
+
+
+def type_of(trace: "Trace", name: str) -> ValueType:
+    """Return what is known of a value by its name.
+
+    Raises:
+        UsageError: no function of the trace has such a value.
+    """
+    if not has_values(trace):
+        raise unknown_name(name, [])
+    decoder = store_of(trace).decoder
+    numbers, dynamic = set(), False
+    for one in _resolve(decoder, name):
+        found, open_ = _without_calls(decoder, one)
+        numbers |= {each.values.dtype for each in found if each.kind is Kind.NUMBER}
+        dynamic |= open_
+    return ValueType(frozenset(numbers), dynamic)
+
+
+def _without_calls(decoder: Decoder, wanted: "_Wanted") -> tuple[list[Found], bool]:
+    """The kinds of a value by its type, without values, and whether there may be others."""
+    nothing = np.zeros(0, np.int64)
+    batch = Batch(np.zeros(2, np.uint64), nothing, nothing)
+    vectors = VectorDecoder(decoder, decoder.plans[wanted.plan], batch)
+    return vectors.evaluate(wanted.layout, wanted.steps), vectors.dynamic
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """One end of some calls: their rows and numbers of events, by these."""
+
+    rows: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+    def within(self, block: BlockCaptures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows whose event a block has a capture of, and which capture."""
+        low, high = np.searchsorted(self.events, (block.first, block.end))
+        capture = block.capture.take(self.events[low:high] - block.first)
+        there = capture >= 0
+        return self.rows[low:high][there], capture[there]
+
+
+def _ends(trace: "Trace", store: Store, calls: Calls, wanted: list["_Wanted"], *, result: bool) -> _Ends:
+    """The end of those calls that may have captured a value there: calls of functions that have it."""
+    plans = {one.plan for one in wanted if one.result == result}
+    functions = np.zeros(len(trace.functions), np.bool_)
+    for site, plan in store.decoder.plan_of_site.items():
+        if plan in plans and site < len(trace.sites):
+            functions[trace.sites[site].function] = True
+    events = calls.exit_event if result else calls.entry_event
+    rows = np.flatnonzero(functions[calls.function] & (events >= 0))
+    rows = rows[np.argsort(events[rows])]
+    return _Ends(rows, events[rows])
 
 
 def value_names(trace: "Trace") -> list[str]:
@@ -184,15 +247,6 @@ def _longest(decoder: Decoder, plan: CapturePlan, number: int, path: Path, side:
             if type_ >= 0:
                 return _Wanted(number, one.layout, tuple(resolve(decoder.types, type_, rest)), one.result)
     return None
-
-
-def _row_of_event(calls: Calls, events: int, *, result: bool) -> NDArray[np.int64]:
-    """Row of the call that begins (or ends) with each event of the trace, -1 none."""
-    numbers = calls.exit_event if result else calls.entry_event
-    rows = np.full(events, -1, dtype=np.int64)
-    there = np.flatnonzero(numbers >= 0)
-    rows[numbers[there]] = there
-    return rows
 
 
 class _ColumnBuilder:

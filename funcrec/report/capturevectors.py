@@ -57,11 +57,15 @@ class VectorDecoder:
         decoder: of the trace.
         plan: of the batch.
         batch: the captures.
+
+    Attributes:
+        dynamic: an interface was met, in which anything may be.
     """
 
     decoder: Decoder
     plan: CapturePlan
     batch: Batch
+    dynamic: bool = False
     _found: list[Found] = field(default_factory=list)
 
     @property
@@ -224,8 +228,6 @@ class VectorDecoder:
 
     def _texts(self, rows: Indexes, place: Indexes, taken: Indexes, length: Indexes) -> None:
         """Texts of `taken` bytes at `place`, of `length` bytes in all, as codes and labels."""
-        if len(rows) == 0:
-            return
         hashes = self._hash(place, taken)
         hashes ^= length.astype(np.uint64) * _MIX
         _, first, codes = np.unique(hashes, return_index=True, return_inverse=True)
@@ -290,6 +292,7 @@ class VectorDecoder:
         self._found.append(Found(Kind.TEXT, rows[known], codes[known].astype(np.int64), labels))
 
     def _interface(self, kind: TypeKind, read: Callable[[int, int], tuple[Indexes, Words]], depth: int) -> None:
+        self.dynamic = True
         rows, table = self._nil(read)
         both, table, data = _common(rows, table, *read(8, 8))
         if kind is TypeKind.IFACE:

@@ -49,6 +49,16 @@ class Selection:
         return 0 if self.window is None else self.window.first
 
     @cached_property
+    def own(self) -> Calls:
+        """The calls of this part, without callers that began before; `parent` counts as in `calls`."""
+        return own_of(self.calls, self.since)
+
+    def of_own(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows shown of a column over `own`, which may have one element for all."""
+        whole = np.broadcast_to(column, (len(self.own),))
+        return whole if self.is_everything else whole[self.rows - self.since]
+
+    @cached_property
     def rows(self) -> NDArray[np.int64]:
         """Row numbers of the calls shown, ascending."""
         return self.since + np.flatnonzero(self.mask[self.since :])
@@ -110,7 +120,12 @@ def select(trace: "Trace", request: FilterRequest) -> Selection:
     return Selection(trace, calls, mask, request)
 
 
-def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) -> Mask:
+def own_of(calls: Calls, since: int) -> Calls:
+    """Return the calls from a row on; `parent` counts as before."""
+    return calls if since == 0 else Calls(*(getattr(calls, name)[since:] for name in Calls.__dataclass_fields__))
+
+
+def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known, since: int = 0) -> Mask:
     """Return which calls pass all filters.
 
     Args:
@@ -118,6 +133,7 @@ def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) 
         calls: all of it, or some and their callers.
         request: the filters.
         known: what occurs in the whole trace.
+        since: conditions are held against the calls from this row on only, and let those before pass.
 
     Raises:
         UsageError: a filter does not parse or names nothing in the trace.
@@ -126,6 +142,9 @@ def mask_of(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) 
     mask = np.ones(len(calls), dtype=bool)
     for each in _masks(trace, calls, request, known):
         mask &= each
+    own = own_of(calls, since)
+    for condition in request.where:
+        mask[since:] &= holds(trace, own, condition)
     return mask
 
 
@@ -150,8 +169,6 @@ def _masks(trace: "Trace", calls: Calls, request: FilterRequest, known: Known) -
         yield ~_named(trace, calls, request.hide)
     if request.caller_filter:
         yield with_callers(calls.parent, _named(trace, calls, request.caller_filter))
-    for condition in request.where:
-        yield holds(trace, calls, condition)
 
 
 def _pids(trace: "Trace", calls: Calls, pids: Sequence[int], known: Known) -> Mask:

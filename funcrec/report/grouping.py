@@ -27,6 +27,8 @@ Column = tuple[Codes, list[Scalar]]
 _VERSION = re.compile(r"(\.v[0-9]+)\.")
 # Numbers whose range is at most this many times their count are encoded by counting instead of by sorting.
 _DENSE = 1 << 22
+# Fractions below this are whole numbers once they are floored.
+_WHOLE = 2**62
 
 
 def encode(numbers: Integers) -> tuple[Codes, Integers]:
@@ -199,7 +201,7 @@ def _column(selection: Selection, by: str, file: str, names: Names) -> Column:
 
 def _value(selection: Selection, by: str) -> Column:
     """Group by the value of an expression, floored; a call without the value belongs to no group."""
-    column = evaluate(selection.trace, selection.calls, parse(by))
+    column = evaluate(selection.trace, selection.own, parse(by))
     codes = np.full(len(selection), -1, np.intp)
     labels: list[Scalar] = []
     # What is known beside being nil or not says more, so it comes later.
@@ -207,9 +209,7 @@ def _value(selection: Selection, by: str) -> Column:
         part = column.parts.get(kind)
         if part is None:
             continue
-        known, values = (
-            selection.of(np.broadcast_to(each, (len(selection.calls),))) for each in (part.known, part.values)
-        )
+        known, values = selection.of_own(part.known), selection.of_own(part.values)
         found, more = _part_labels(kind, part, values[known])
         codes[known] = found + len(labels)
         labels += more
@@ -226,7 +226,8 @@ def _part_labels(kind: Kind, part: Part, values: NDArray[Any]) -> Column:
         return by_label(values.astype(np.int8), lambda is_nil: None if is_nil else "not nil")
     if values.dtype.kind != "f":
         return by_label(values, int)
-    if np.isfinite(values).all() and np.abs(values).max(initial=0) < 2**62:
+    if np.isfinite(values).all() and np.abs(values).max(initial=0) < _WHOLE:
         return by_label(np.floor(values).astype(np.int64), int)
     distinct, codes = np.unique(np.floor(values), return_inverse=True)
-    return codes.astype(np.intp), [str(each) for each in distinct.tolist()]
+    # What a number is called does not depend on the others.
+    return codes.astype(np.intp), [int(each) if abs(each) < _WHOLE else str(each) for each in distinct.tolist()]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.ahead import made_ahead
-from funcrec.lang.expr import Binary, Name, Node, Size, Unary, parse
-from funcrec.report.builtin import BUILT_IN
+from funcrec.lang.expr import parse, walk
+from funcrec.report.apart import told_apart
 from funcrec.report.excerpt import Bounds, excerpt
 from funcrec.report.filters import Selection, bounds_of, mask_of, select
 from funcrec.report.letgo import NEVER
@@ -30,8 +30,8 @@ class Stream:
 
     Args:
         trace: the recording.
-        request: the filters. Those that ask what calls called (`caller_filter`, `overhead`), and conditions on recorded
-            values, need all calls at once.
+        request: the filters. Those that ask what calls called (`caller_filter`, `overhead`), and conditions on values
+            that depend on one another (`told_apart`), need all calls at once.
         size: events of a window, about.
         at_once: make one piece of it in any case.
         own: `self_ns` is needed; without, less of a trace is read.
@@ -49,7 +49,7 @@ class Stream:
     ) -> None:
         self.trace, self.request = trace, request
         self.calls = self.shown = 0
-        self._size, self._at_once = size, at_once or needs_everything(request)
+        self._size, self._at_once = size, at_once or needs_everything(trace, request)
         self._part = part_of(trace, request, size, at_once=at_once, own=own)
         first = next(self._made())
         self._only = first if self.foresight is None else None
@@ -85,8 +85,12 @@ class Stream:
         if self.foresight is None:
             yield select(self.trace, self.request)
             return
+        ids, passed = np.empty(0, np.int64), np.empty(0, np.bool_)
         for window in Passage(self.trace, self._size, self.foresight).windows():
-            mask = mask_of(self.trace, window.calls, self.request, window.known)
+            mask = mask_of(self.trace, window.calls, self.request, window.known, window.first)
+            # What passes of those that go on is known from before.
+            mask[: window.first] = passed[np.searchsorted(ids, window.ids[: window.first])]
+            ids, passed = window.ids, mask
             yield Selection(self.trace, window.calls, mask, self.request, window)
 
 
@@ -104,7 +108,7 @@ class Finished:
     def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, numbered: bool = False) -> None:
         events = sum(block.n for block in trace.reader.blocks)
         # These filters look at all of the trace, or take a part of it.
-        of_all = request.time_range or request.goroutines or request.pids or needs_everything(request)
+        of_all = request.time_range or request.goroutines or request.pids or needs_everything(trace, request)
         if events <= size or of_all:
             raise ApartError
         self._trace, self._request, self._numbered = trace, request, numbered
@@ -115,23 +119,13 @@ class Finished:
 
     def _made(self) -> Iterator[Selection]:
         for window in self._passage.finished(numbered=self._numbered):
-            mask = mask_of(self._trace, window.calls, self._request, window.known)
+            mask = mask_of(self._trace, window.calls, self._request, window.known, window.first)
             yield Selection(self._trace, window.calls, mask, self._request, window)
 
     @property
     def hits(self) -> NDArray[np.int64]:
         """Number of events of each site; to be asked at the end."""
         return self._passage.hits
-
-
-def chosen(trace: "Trace", request: FilterRequest) -> Selection:
-    """Return the calls that pass, of a part of the trace or of all of it.
-
-    Raises:
-        UsageError: a filter does not parse or names nothing in the trace.
-        TraceError: the trace cannot be read.
-    """
-    return part_of(trace, request, at_once=True) or select(trace, request)
 
 
 def part_of(
@@ -150,13 +144,13 @@ def part_of(
         TraceError: the trace cannot be read.
     """
     events = sum(block.n for block in trace.reader.blocks)
-    if events <= size or (request.time_range is None and not request.goroutines) or needs_everything(request):
+    if events <= size or (request.time_range is None and not request.goroutines) or needs_everything(trace, request):
         return None
     first_ns, last_ns = (None, None) if request.time_range is None else bounds_of(trace, request.time_range)
     timed = first_ns is not None or last_ns is not None
     bounds = Bounds(-NEVER if first_ns is None else first_ns, NEVER if last_ns is None else last_ns) if timed else None
     limit = events // 2 if at_once else min(events // 2, _WINDOWS * size)
-    own |= any("self" in _names(parse(condition)) for condition in request.where)
+    own |= any(str(node) == "self" for condition in request.where for node in walk(parse(condition)))
     window = excerpt(trace, request, bounds, limit, own=own)
     if window is None:
         return None
@@ -166,21 +160,11 @@ def part_of(
     return selection if len(selection) < selection.total else None
 
 
-def needs_everything(request: FilterRequest) -> bool:
-    """Whether a filter asks more of a call than how it began, how it ended and who called it."""
+def needs_everything(trace: "Trace", request: FilterRequest) -> bool:
+    """Whether a filter asks more of a call than how it began, how it ended and who called it.
+
+    Raises:
+        UsageError: a condition does not parse or names nothing in the trace.
+    """
     whole = bool(request.caller_filter) or request.overhead == Overhead.SUBTRACT
-    return whole or not all(is_built_in(parse(condition)) for condition in request.where)
-
-
-def is_built_in(node: Node) -> bool:
-    """Whether an expression asks nothing of recorded values."""
-    return _names(node) <= BUILT_IN.keys()
-
-
-def _names(node: Node) -> set[str]:
-    """Names in an expression, as they are written."""
-    if isinstance(node, Name | Size):
-        return {str(node)}
-    if isinstance(node, Unary):
-        return _names(node.operand) | ({str(node)} if node.operator == "*" else set())
-    return _names(node.left) | _names(node.right) if isinstance(node, Binary) else set()
+    return whole or not all(told_apart(trace, parse(condition)) for condition in request.where)

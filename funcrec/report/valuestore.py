@@ -34,7 +34,7 @@ class BlockCaptures:
         first: number of the first event in the trace.
         sites: u32[n], of each event.
         capture: i64[n], number of each event's capture, -1 none.
-        event: i64[k], number in the trace of each capture's event. plan: i64[k], of the capture.
+        plan: i64[k], of each capture.
         start, length: i64[k], where the blob lies in `words`, in bytes.
         words: zeros follow the captures of each block.
     """
@@ -42,7 +42,6 @@ class BlockCaptures:
     first: int
     sites: NDArray[np.uint32]
     capture: NDArray[np.int64]
-    event: NDArray[np.int64]
     plan: NDArray[np.int64]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -58,14 +57,13 @@ def _joined(blocks: Sequence[BlockCaptures]) -> BlockCaptures:
     """Blocks that follow one another as one."""
     if len(blocks) == 1:
         return blocks[0]
-    captures = np.cumsum([0, *(len(block.event) for block in blocks)]).tolist()
+    captures = np.cumsum([0, *(len(block.start) for block in blocks)]).tolist()
     begins = np.cumsum([0, *(block.words.nbytes for block in blocks)]).tolist()
     numbers = [np.where(block.capture < 0, -1, block.capture + at) for block, at in zip(blocks, captures, strict=False)]
     return BlockCaptures(
         blocks[0].first,
         np.concatenate([block.sites for block in blocks]),
         np.concatenate(numbers),
-        np.concatenate([block.event for block in blocks]),
         np.concatenate([block.plan for block in blocks]),
         np.concatenate([block.start + at for block, at in zip(blocks, begins, strict=False)]),
         np.concatenate([block.length for block in blocks]),
@@ -90,12 +88,9 @@ class Store:
                 self._plan_of_site[site] = plan
         self._block = lru_cache(maxsize=4)(self._read)
 
-    def blocks(self) -> Iterator[BlockCaptures]:
-        """All blocks that have captures."""
-        for number in range(len(self._first)):
-            captures = self._read(number)
-            if len(captures.event):
-                yield captures
+    def around(self, events: NDArray[np.int64]) -> Iterator[BlockCaptures]:
+        """The blocks that some events are in, in order, small ones joined."""
+        return self._together(self._touched(events))
 
     def _read(self, number: int) -> BlockCaptures:
         values, sites = self._reader.values(number), self._reader.event_sites(number)
@@ -111,7 +106,7 @@ class Store:
         capture = np.full(len(sites), -1)
         capture[event] = np.arange(len(event))  # of several the last
         first = int(self._first[number])
-        return BlockCaptures(first, sites, capture, event + first, self._plans(sites[event]), start, length, words)
+        return BlockCaptures(first, sites, capture, self._plans(sites[event]), start, length, words)
 
     def _plans(self, sites: NDArray[np.uint32]) -> NDArray[np.int64]:
         """The plans of some sites, -1 none."""
@@ -140,7 +135,7 @@ class Store:
         """JSON of the arguments captured at some events and the results at others (-1: none), by plan."""
         sides: Sides = ([], [])
         # Both sides of a block together: few blocks are kept.
-        for block in self._together(self._touched(np.concatenate([entry, exit_]))):
+        for block in self.around(np.concatenate([entry, exit_])):
             for result, (side, events) in enumerate(zip(sides, (entry, exit_), strict=True)):
                 mine = np.flatnonzero((events >= block.first) & (events < block.end))
                 side += [(mine[at], found) for at, found in self._cells(block, events[mine], bool(result))]
@@ -188,8 +183,8 @@ _STORES: "WeakKeyDictionary[Trace, Store]" = WeakKeyDictionary()
 
 
 def store_of(trace: "Trace") -> Store:
-    """The captures of a trace; made once."""
+    """The captures of a trace; made once, and again when blocks turned out to be damaged."""
     store = _STORES.get(trace)
-    if store is None:
+    if store is None or store.events != sum(block.n for block in trace.reader.blocks):
         store = _STORES[trace] = Store(trace)
     return store

@@ -141,9 +141,7 @@ def test_a_filter_that_names_nothing_fails_before_anything_is_written(filters: d
     st.integers(0, 10**9),
     st.integers(20, 200),
     st.sampled_from([0.0, 0.1]),
-    st.fixed_dictionaries(
-        {}, optional={name: st.sampled_from(FILTERS[name]) for name in ("min_ns", "filter", "where")}
-    ),
+    requests,
     st.lists(st.sampled_from(["func", "caller", "state", "goroutine", "depth", "dur/10"]), max_size=2),
     st.integers(20, 90),
 )
@@ -163,7 +161,7 @@ def test_totals_of_windows_are_those_of_the_whole(
     st.integers(0, 10**9),
     st.integers(20, 200),
     st.sampled_from([0.0, 0.0, 0.1]),
-    st.fixed_dictionaries({}, optional={name: st.sampled_from(FILTERS[name]) for name in ("max_ns", "hide", "depth")}),
+    requests,
     st.sampled_from(["dur", "self", "depth"]),
     st.lists(st.sampled_from(["func", "state", "caller"]), max_size=1),
     st.sampled_from([0, 37]),
@@ -222,16 +220,18 @@ def paths(tree: Tree) -> dict[tuple[str, ...], tuple[int, ...]]:
     st.integers(0, 10**9),
     st.integers(20, 200),
     st.sampled_from([0.0, 0.0, 0.1]),
-    st.fixed_dictionaries(
-        {}, optional={name: st.sampled_from(FILTERS[name]) for name in ("min_ns", "hide", "depth", "filter", "notrace")}
-    ),
+    requests,
+    st.sampled_from([None, None, "main.b", "main.?", "no.such"]),
     st.integers(20, 90),
 )
 def test_trees_of_windows_are_those_of_the_whole(
-    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int
+    seed: int, calls: int, drop: float, filters: dict[str, Any], function: str | None, size: int
 ) -> None:
     trace = tree_trace(seed, calls, drop)
-    request = GraphRequest(filter_request(**filters))
+    request = GraphRequest(filter_request(**filters), function)
     whole, parts = (graph_of(trace, "x", request, each) for each in (WHOLE, size))
     assert parts.facts == whole.facts
+    assert parts.found == whole.found
     assert paths(parts.callees) == paths(whole.callees)
+    above = [None if graph.callers is None else paths(graph.callers) for graph in (parts, whole)]
+    assert above[0] == above[1]

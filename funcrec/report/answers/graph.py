@@ -10,9 +10,11 @@ from funcrec.errors import UsageError
 from funcrec.lang.pattern import compile_glob
 from funcrec.report.answers.adding import added_up
 from funcrec.report.cluster import TraceFile
-from funcrec.report.facts import Facts, facts_of
+from funcrec.report.columns import Mask
+from funcrec.report.facts import Facts
+from funcrec.report.filters import Selection
 from funcrec.report.request import FilterRequest, Names
-from funcrec.report.stream import Finished, chosen
+from funcrec.report.stream import Finished, Stream
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
 from funcrec.report.windows import SIZE, ApartError
@@ -59,24 +61,36 @@ def _graph(file: TraceFile, request: GraphRequest) -> Graph:
 
 
 def graph_of(trace: Trace, name: str, request: GraphRequest, size: int = SIZE) -> Graph:
-    """Merge the calls of a trace, window by window (of about `size` events) where that tells all of a caller."""
+    """Merge the calls of a trace, window by window (of about `size` events)."""
     filters = request.filters
     # Whether callers that are still open pass these is known at their end.
     of_ends = filters.min_ns is not None or filters.max_ns is not None or filters.where
-    if request.function is None and not of_ends:
+    if not of_ends:
         with suppress(ApartError):
-            stream = Finished(trace, filters, size)
-            facts, tree = added_up(stream, trace, name, lambda part: callees(frames_of(part, request.names)), merge)
-            return Graph([facts], tree, None, True)
-    selection = chosen(trace, filters)
-    frames = frames_of(selection, request.names)
-    facts = facts_of(selection, name)
+            return _added(Finished(trace, filters, size), trace, name, request)
+    return _added(Stream(trace, filters, size), trace, name, request)
+
+
+def _added(stream: Finished | Stream, trace: Trace, name: str, request: GraphRequest) -> Graph:
     if request.function is None:
-        return Graph([facts], callees(frames), None, True)
+        facts, tree = added_up(stream, trace, name, lambda part: callees(frames_of(part, request.names)), merge)
+        return Graph([facts], tree, None, True)
     matches = compile_glob(request.function)
     known = np.array([not function.hidden and matches(function.name) for function in trace.functions], np.bool_)
-    start = outermost(frames, known[selection.calls.function[selection.rows]])
-    return Graph([facts], callees(below(frames, start)), callers(frames, start), bool(known.any()))
+    facts, (down, up) = added_up(stream, trace, name, lambda part: _around(part, known, request.names), _merged)
+    return Graph([facts], down, up, bool(known.any()))
+
+
+def _around(selection: Selection, known: Mask, names: Names) -> tuple[Tree, Tree]:
+    """What calls of some functions called, and what led to them."""
+    frames = frames_of(selection, names)
+    start = outermost(frames, known[selection.calls.function[np.flatnonzero(selection.mask)]])
+    return callees(below(frames, start)), callers(frames, start)
+
+
+def _merged(parts: list[tuple[Tree, Tree]]) -> tuple[Tree, Tree]:
+    down, up = zip(*parts, strict=True)
+    return merge(down), merge(up)
 
 
 def merge_graph(parts: Sequence[Graph], request: GraphRequest) -> Graph:

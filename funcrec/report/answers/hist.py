@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from funcrec.errors import UsageError
 from funcrec.lang.expr import Binary, Name, Node, parse
 from funcrec.report.answers.adding import added_up
+from funcrec.report.apart import groups_apart, told_apart
 from funcrec.report.cluster import TraceFile
 from funcrec.report.columns import Kind
 from funcrec.report.conditions import evaluate
 from funcrec.report.distribution import DURATIONS, Distribution, Scale, bins_of, distribute, merge, percentile
-from funcrec.report.facts import Facts, facts_of
+from funcrec.report.facts import Facts
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import APART, column_name, encode, group, key_order
+from funcrec.report.grouping import encode, group, key_order
 from funcrec.report.request import FilterRequest, Names
-from funcrec.report.stream import Finished, chosen, is_built_in
+from funcrec.report.stream import Finished, Stream
 from funcrec.report.summary import Groups
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
@@ -83,14 +84,17 @@ def hist_task(file: TraceFile, request: HistRequest) -> Hist:
 
 
 def hist_of(trace: Trace, name: str, request: HistRequest, size: int = SIZE) -> Hist:
-    """Count in a trace, window by window (of about `size` events) where nothing asks for recorded values."""
-    if is_built_in(parse(request.of)) and all(column_name(each) in APART for each in request.by):
+    """Count in a trace, window by window (of about `size` events) where numbers and groups can be told apart."""
+    apart = told_apart(trace, parse(request.of)) and groups_apart(trace, request.by)
+    if apart:
         with suppress(ApartError):
-            stream = Finished(trace, request.filters, size)
-            facts, made = added_up(stream, trace, name, lambda part: _distribution(part, name, request), merge)
-            return Hist([facts], made)
-    selection = chosen(trace, request.filters)
-    return Hist([facts_of(selection, name)], _distribution(selection, name, request))
+            return _added(Finished(trace, request.filters, size), trace, name, request)
+    return _added(Stream(trace, request.filters, size, at_once=not apart), trace, name, request)
+
+
+def _added(stream: Finished | Stream, trace: Trace, name: str, request: HistRequest) -> Hist:
+    facts, made = added_up(stream, trace, name, lambda part: _distribution(part, name, request), merge)
+    return Hist([facts], made)
 
 
 def _distribution(selection: Selection, name: str, request: HistRequest) -> Distribution:
@@ -110,12 +114,10 @@ def merge_hist(parts: Sequence[Hist]) -> Hist:
 
 def _numbers(selection: Selection, node: Node) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     """The numbers of the calls shown, and where there are any."""
-    part = evaluate(selection.trace, selection.calls, node).parts.get(Kind.NUMBER)
+    part = evaluate(selection.trace, selection.own, node).parts.get(Kind.NUMBER)
     if part is None:
         raise UsageError(f"'{node}' is not a number", remedy="count by it with --by, or take its len()")
-    n = len(selection.calls)
-    values, known = np.broadcast_to(part.values, (n,)), np.broadcast_to(part.known, (n,))
-    return selection.of(values), selection.of(known)
+    return selection.of_own(part.values), selection.of_own(part.known)
 
 
 def _sliced(selection: Selection, groups: Groups, slice_ns: int) -> Groups:

@@ -13,10 +13,11 @@ import numpy as np
 from funcrec.errors import UsageError
 from funcrec.report.answers.adding import go_through
 from funcrec.report.answers.diff import DiffRequest, DiffSide
+from funcrec.report.apart import groups_apart
 from funcrec.report.cluster import TraceFile, run_tasks
 from funcrec.report.facts import Facts
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import APART, column_name, group
+from funcrec.report.grouping import column_name, group
 from funcrec.report.intime import Durations, Gathering, joined
 from funcrec.report.quantiles import Sample, sample
 from funcrec.report.stream import Finished, Stream
@@ -73,12 +74,12 @@ def _reduced_task(file: TraceFile, request: DiffRequest) -> _Part:
 
 
 def durations_of(trace: Trace, name: str, request: DiffRequest, size: int = SIZE) -> tuple[Facts, Durations]:
-    """Gather the calls of a recording, window by window (of about `size` events) where no group asks for values."""
-    at_once = not all(column_name(each) in APART for each in request.by)
-    if not at_once:
+    """Gather the calls of a recording, window by window (of about `size` events) where groups can be told apart."""
+    apart = groups_apart(trace, request.by)
+    if apart:
         with suppress(ApartError):
             return _gathered(Finished(trace, request.filters, size, numbered=True), trace, name, request)
-    return _gathered(Stream(trace, request.filters, size, at_once=at_once), trace, name, request)
+    return _gathered(Stream(trace, request.filters, size, at_once=not apart), trace, name, request)
 
 
 def _gathered(stream: Finished | Stream, trace: Trace, name: str, request: DiffRequest) -> tuple[Facts, Durations]:

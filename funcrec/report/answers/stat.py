@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from funcrec.errors import UsageError
+from funcrec.lang.expr import parse
 from funcrec.report.answers.adding import added_up
+from funcrec.report.apart import groups_apart, told_apart
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
 from funcrec.report.conditions import holds
 from funcrec.report.facts import Facts
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import APART, column_name, group
+from funcrec.report.grouping import column_name, group
 from funcrec.report.labels import function_names
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.stream import Finished, Stream
@@ -61,8 +63,8 @@ def stat_task(file: TraceFile, request: StatRequest) -> Stat:
 
 
 def stat_of(trace: Trace, name: str, request: StatRequest, size: int = SIZE) -> Stat:
-    """Add up a trace, window by window (of about `size` events) where groups and errors need no recorded values."""
-    at_once = request.errors or not all(column_name(each) in APART for each in request.by)
+    """Add up a trace, window by window (of about `size` events) where groups and errors can be told apart."""
+    at_once = not groups_apart(trace, request.by) or (request.errors and not _errors_apart(trace))
     if not at_once:
         with suppress(ApartError):
             return _added(Finished(trace, request.filters, size), trace, name, request)
@@ -88,9 +90,16 @@ def _sources(trace: Trace, names: Names) -> dict[str, str]:
     return {name: f"{function.file}:{function.line}" for name, function in named if function.file}
 
 
+def _errors_apart(trace: Trace) -> bool:
+    try:
+        return told_apart(trace, parse(ERROR))
+    except UsageError:
+        return True  # there are none
+
+
 def _errors(selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.bool_]] | None":
     try:
-        return selection.of(holds(selection.trace, selection.calls, ERROR))
+        return selection.of_own(holds(selection.trace, selection.own, ERROR))
     except UsageError:
         return None  # no function of this trace has such a value
 
