@@ -36,7 +36,7 @@ static __always_inline u64 hit_ip(struct pt_regs *ctx)
 static __always_inline u64 return_address(struct pt_regs *ctx, u64 sp)
 {
 	u64 word = 0;
-	bpf_probe_read_user(&word, sizeof(word), (void *)sp);
+	read_user(&word, sizeof(word), (void *)sp);
 	return word;
 }
 

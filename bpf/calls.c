@@ -372,8 +372,7 @@ int hit(struct pt_regs *ctx)
 #else
 	u64 cookie = bpf_get_attach_cookie(ctx);
 #endif
-	struct shared *all = shared_memory();
-	struct control *now = all ? &all->control : 0;
+	struct control *now = control_now();
 
 #if BY_PLACE
 	if (!cookie) {

@@ -59,7 +59,7 @@ static __always_inline void tell_chained(struct pt_regs *ctx, u32 role, int root
 			return;
 		if (hop == 0)
 			bias = hit_ip(ctx) - *origin;
-		if (bpf_probe_read_user(&pc, sizeof(pc), (void *)sp)) {
+		if (read_user(&pc, sizeof(pc), (void *)sp)) {
 			/* Of an exit that may be there nothing is known; the gap in the sequence says when. */
 			state->sequence++;
 			__sync_fetch_and_add(&state->lost_events, 1);

@@ -215,7 +215,7 @@ static __always_inline void condition_read(struct condition_scratch *s, struct c
 		size++;
 		value_opaque(size);
 		size &= CONDITION_TEXT - 1;
-		got = bpf_probe_read_user_str(s->text, size, (void *)v->word);
+		got = read_user_text(s->text, size, (void *)v->word);
 		v->known = got > 0;
 		/* What fills a text without a length of its own may go on: longer than anything it is compared with. */
 		v->length = got == CONDITION_ENDED + 1 ? CONDITION_BIG - 1 : got - 1;

@@ -16,7 +16,7 @@ struct goroutine {
 static __always_inline u64 user_word(u64 address)
 {
 	u64 word = 0;
-	bpf_probe_read_user(&word, sizeof(word), (void *)address);
+	read_user(&word, sizeof(word), (void *)address);
 	return word;
 }
 
@@ -26,7 +26,7 @@ static __always_inline int find_goroutine(struct pt_regs *ctx, struct goroutine 
 	u64 span[G_GOID / 8 + 1]; /* one read of g.stack.lo .. g.goid costs no more than one word */
 	u64 g = hit_g(ctx), sp = hit_sp(ctx);
 
-	if (bpf_probe_read_user(span, sizeof(span), (void *)g))
+	if (read_user(span, sizeof(span), (void *)g))
 		return -1;
 	if (sp < span[G_STACK_LO / 8] || sp > span[G_STACK_HI / 8])
 		return -1;

@@ -26,10 +26,10 @@ BPF_F_TABLE("hash", u32, u64, taken, 131072, 1 /* BPF_F_NO_PREALLOC */);
 
 static __always_inline int is_let_go(u32 site, u64 time_ns)
 {
-	struct shared *all = shared_memory();
+	struct control *now = control_now();
 	u64 *since;
 
-	if (!all || !all->control.letting_go)
+	if (!now || !now->letting_go)
 		return 0;
 	since = let_go.lookup(&site);
 	return since && *since && time_ns >= *since;

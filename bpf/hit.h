@@ -40,7 +40,7 @@ struct kept_hit {
  * brought in by a program that may sleep. */
 static __always_inline s64 value_copy(void *to, u32 size, void *from)
 {
-	s64 got = bpf_probe_read_user(to, size, from);
+	s64 got = read_user(to, size, from);
 #if SLEEPABLE
 	if (got < 0)
 		got = bpf_copy_from_user(to, size, from);

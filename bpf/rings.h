@@ -4,32 +4,32 @@
  * records of any size and for consumers who want to be woken. Events have one size, and the recorder comes by itself.
  */
 
-/* What every hit looks at, in one place: pages that a hit has to find again cost more than what is done with them. */
-struct shared {
+/* What every hit looks at, in one place: pages that a hit has to find again cost more than what is done with them. The
+ * first element is the control, the others are the rings': for the verifier each is the start of an element. */
+union shared {
 	struct control control;
-	struct ring_state rings[RINGS];
+	struct ring_state ring;
 };
 
-BPF_F_TABLE("array", u32, struct shared, shared, 1, 1024 /* BPF_F_MMAPABLE */);
+BPF_F_TABLE("array", u32, union shared, shared, 1 + RINGS, 1024 /* BPF_F_MMAPABLE */);
 /* Ring after ring, EVENT_SLOTS of each: a power of two. */
 BPF_F_TABLE("array", u32, struct event_slot, event_slots, RINGS * EVENT_SLOTS, 1024 /* BPF_F_MMAPABLE */);
 
 /* Room for programs that find a slot free at the same time and are preempted, all of them, before they take one. */
 #define AT_ONCE (EVENT_SLOTS > 512 ? 64 : EVENT_SLOTS / 8)
 
-static __always_inline struct shared *shared_memory(void)
+static __always_inline struct control *control_now(void)
 {
-	u32 zero = 0;
+	u32 first = 0;
 
-	return shared.lookup(&zero);
+	return (struct control *)shared.lookup(&first);
 }
 
 static __always_inline struct ring_state *ring_state_of(u32 ring)
 {
-	struct shared *all = shared_memory();
+	u32 index = 1 + ring;
 
-	value_opaque(ring);
-	return all && ring < RINGS ? &all->rings[ring] : 0;
+	return (struct ring_state *)shared.lookup(&index);
 }
 
 /* Atomic operations that return what was there (BPF_FETCH, Linux 5.12), full barriers. In bytes, since BCC's assembler may

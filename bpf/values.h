@@ -173,7 +173,7 @@ static __always_inline u32 value_read(struct value_scratch *s, u64 address, u32 
 	value_opaque(size);
 	size &= VALUE_BYTES - 1;
 	if (text) {
-		got = bpf_probe_read_user_str(s->blob + at + sizeof(*segment), size, (void *)address);
+		got = read_user_text(s->blob + at + sizeof(*segment), size, (void *)address);
 		size = got;
 	} else {
 		got = value_copy(s->blob + at + sizeof(*segment), size, (void *)address);

@@ -27,9 +27,32 @@ _KPROBE = 2  # enum bpf_prog_type
 _SLEEPABLE = 1 << 4  # BPF_F_SLEEPABLE
 _EXPECTED_ATTACH_TYPE_AT = 68  # behind prog_name[16] and prog_ifindex
 _PROG_LOAD_BYTES = 128
+_CAPABILITY_VERSION_3 = 0x20080522  # include/uapi/linux/capability.h
+_NOBODY = 65534
 _UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, Linux 6.6 include/uapi/linux/bpf.h
 # may_goto +0; r0 = 0; exit
 _ONE_LOOP = b"".join(struct.pack("<Q", operation) for operation in (0xE5, 0xB7, 0x95))
+
+
+def _see_no_kernel_symbols() -> None:
+    """Stay who we are in all but name: BCC reads and sorts /proc/kallsyms at each compilation if it runs as user 0.
+
+    That takes longer than the compilation, and is for calls that the program does not make. Users with capabilities
+    alone never had it (src/cc/bcc_proc.c, BCC 0.26, asks geteuid()).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    if os.geteuid() != 0 or libc.capget(header, sets) < 0:
+        return
+    try:
+        os.seteuid(_NOBODY)
+    except OSError:  # nobody has no number in this user namespace
+        return
+    sets[0], sets[3] = sets[1], sets[4]  # the effective ones are gone with the name
+    if libc.capset(header, sets) < 0:
+        os.seteuid(0)
+    else:
+        libc.setfsuid(0)  # files are root's business still
 
 
 def _import_bcc() -> Any:
@@ -45,6 +68,7 @@ def _import_bcc() -> Any:
 def _build(request: dict[str, Any]) -> tuple[dict[str, Any], list[int], Any]:
     try:
         os.environ["BCC_KERNEL_SOURCE"] = request["kernel_source"]
+        _see_no_kernel_symbols()
         bcc = _import_bcc()
         if not hasattr(bcc, "BPF"):
             raise ImportError(f"{bcc.__file__} is not the BPF Compiler Collection")

@@ -89,6 +89,7 @@ def generate(request: ProgramRequest) -> Program:
         [
             "#include <uapi/linux/ptrace.h>",
             "#include <linux/types.h>",
+            _source("reads.h"),
             _source(request.machine.source),
             _source("events.h"),
             _source("goroutine.h"),

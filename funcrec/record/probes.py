@@ -40,7 +40,7 @@ from funcrec.record.order import takes_over
 from funcrec.record.pidspace import own_space
 from funcrec.record.places import ImageFacts, Places
 from funcrec.record.resultmaps import result_maps
-from funcrec.record.rings import EVENT_ROW, FACT_ROW, EventRing, Ring, Rows, map_array, shared_row
+from funcrec.record.rings import EVENT_ROW, FACT_ROW, EventRing, Ring, Rows, map_array, map_shared
 from funcrec.record.scrap import SITES as SCRAP_SITES
 from funcrec.record.scrap import Scrap
 from funcrec.record.strays import take_away
@@ -136,9 +136,7 @@ class Probes:
         self._moves = map_array(descriptors["moves"], self._sites, "<u8", writable=True)
         self._idle_hits = map_array(descriptors["idle_hits"], self._max_sites + SCRAP_SITES, "<u8")
         self._vain_hits = map_array(descriptors["vain_hits"], self._sites, "<u8")
-        shared = map_array(descriptors["shared"], 1, shared_row(self._rings), writable=True)
-        self._control = shared["control"]
-        states = shared["rings"][0]
+        self._control, states = map_shared(descriptors["shared"], self._rings)
         return DrainSources(
             rings=[
                 EventRing(descriptors["event_slots"], number, self._event_slots, states)

@@ -64,11 +64,6 @@ NO_CALLER = -(2**31)
 Rows = NDArray[Any]
 
 
-def shared_row(rings: int) -> np.dtype[Any]:
-    """The dtype of what every hit looks at: struct shared of bpf/rings.h."""
-    return np.dtype([("control", CONTROL), ("rings", RING_STATE, rings)])
-
-
 class RingMemory:
     """The pages of one ring buffer, of which only those that hold records are mapped, while they are read.
 
@@ -213,3 +208,9 @@ def map_array(descriptor: int, entries: int, row: np.dtype[Any] | str, *, writab
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     mapped = mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=0)
     return np.frombuffer(mapped, dtype=dtype, count=entries)
+
+
+def map_shared(descriptor: int, rings: int) -> tuple[Rows, Rows]:
+    """View what every hit looks at (bpf/rings.h): one CONTROL row, and a RING_STATE row for each ring."""
+    rows = map_array(descriptor, 1 + rings, RING_STATE, writable=True)
+    return rows[:1].view(CONTROL), rows[1:]
