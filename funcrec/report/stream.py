@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _WINDOWS = 8  # as many events as these have are kept at once rather than read twice
+# Calls that last long began in many blocks, which every window reads again for their values: so often and no more.
+_READINGS = 8
 
 
 class Stream:
@@ -118,9 +120,20 @@ class Finished:
         return made_ahead(self._made())
 
     def _made(self) -> Iterator[Selection]:
+        limit = self._reads() + _READINGS * len(self._trace.reader.blocks)
         for window in self._passage.finished(numbered=self._numbered):
             mask = mask_of(self._trace, window.calls, self._request, window.known, window.first)
             yield Selection(self._trace, window.calls, mask, self._request, window)
+            if self._reads() > limit:
+                raise ApartError
+
+    def _reads(self) -> int:
+        """How often blocks were read for their values."""
+        if not self._trace.reader.plans:
+            return 0
+        from funcrec.report.valuestore import store_of
+
+        return store_of(self._trace).reads
 
     @property
     def hits(self) -> NDArray[np.int64]:

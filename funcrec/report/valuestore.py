@@ -72,7 +72,13 @@ def _joined(blocks: Sequence[BlockCaptures]) -> BlockCaptures:
 
 
 class Store:
-    """The captures of a trace, block by block."""
+    """The captures of a trace, block by block.
+
+    Attributes:
+        decoder: of the captures.
+        events: number of events of the trace.
+        reads: how many blocks were read, each time counted.
+    """
 
     def __init__(self, trace: "Trace") -> None:
         reader = trace.reader
@@ -87,12 +93,14 @@ class Store:
             if site < len(self._plan_of_site):
                 self._plan_of_site[site] = plan
         self._block = lru_cache(maxsize=4)(self._read)
+        self.reads = 0
 
     def around(self, events: NDArray[np.int64]) -> Iterator[BlockCaptures]:
         """The blocks that some events are in, in order, small ones joined."""
         return self._together(self._touched(events))
 
     def _read(self, number: int) -> BlockCaptures:
+        self.reads += 1
         values, sites = self._reader.values(number), self._reader.event_sites(number)
         length = np.zeros(0, np.int64) if values is None else values.length.astype(np.int64)
         event = length if values is None else values.event.astype(np.int64)

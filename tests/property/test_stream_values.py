@@ -23,7 +23,9 @@ from funcrec.report.apart import told_apart
 from funcrec.report.export.formats import ExportFormat
 from funcrec.report.export.run import ExportRequest
 from funcrec.report.request import filter_request
+from funcrec.report.stream import Finished
 from funcrec.report.trace import Trace
+from funcrec.report.windows import ApartError
 from funcrec.trace.reader import TraceReader
 from funcrec.trace.records import EventColumns, SnapshotDelta, ValueColumns
 from funcrec.trace.writer import TraceWriter
@@ -131,6 +133,16 @@ def test_trees(piece: int, where: list[str], size: int) -> None:
     whole, parts = (graph_of(trace_of(piece), "x", request, each) for each in (WHOLE, size))
     assert parts.facts == whole.facts
     assert paths(parts.callees) == paths(whole.callees)
+
+
+def test_what_would_be_read_too_often_is_read_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = HistRequest(filter_request(), "dur", ("len(b)",))
+    whole = hist_rows(hist_of(trace_of(20), "x", request, WHOLE), request)
+    monkeypatch.setattr("funcrec.report.stream._READINGS", 0)
+    with pytest.raises(ApartError):
+        for part in Finished(trace_of(20), filter_request(where=APART[0]), 60):
+            assert len(part.calls)
+    assert hist_rows(hist_of(trace_of(20), "x", request, 60), request) == whole
 
 
 @pytest.mark.parametrize("where", ["nothing > 1", "t > 5", "b.c == 1", "err > 1 and"])
