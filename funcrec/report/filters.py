@@ -228,7 +228,16 @@ def bounds_of(trace: "Trace", window: TimeRange) -> tuple[int | None, int | None
 
 
 def _named(trace: "Trace", calls: Calls, globs: Sequence[str]) -> Mask:
-    """Calls of the functions that match any of the globs; each glob has to match some function of the trace."""
+    """Calls of the functions that match any of the globs."""
+    return functions_named(trace, globs)[calls.function]
+
+
+def functions_named(trace: "Trace", globs: Sequence[str]) -> Mask:
+    """Return which functions match any of the globs.
+
+    Raises:
+        UsageError: a glob that matches none.
+    """
     names = [function.name for function in trace.functions]
     wanted = np.zeros(len(names), dtype=bool)
     for glob in globs:
@@ -236,7 +245,7 @@ def _named(trace: "Trace", calls: Calls, globs: Sequence[str]) -> Mask:
         if not found:
             raise UsageError(f"no function of the trace matches '{glob}'", remedy=_near(glob, names))
         wanted[found] = True
-    return wanted[calls.function]
+    return wanted
 
 
 def _matching(matches: Callable[[str], bool], trace: "Trace") -> list[int]:

@@ -1,6 +1,7 @@
 """The calls that pass the filters, in pieces: what is written call by call needs no more memory for a larger trace."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from funcrec.ahead import made_ahead
 from funcrec.lang.expr import parse, walk
 from funcrec.report.apart import told_apart
 from funcrec.report.excerpt import Bounds, excerpt
-from funcrec.report.filters import Selection, bounds_of, mask_of, select
+from funcrec.report.filters import Selection, bounds_of, functions_named, mask_of, select
+from funcrec.report.leading import Leading, look_ahead_leading
 from funcrec.report.letgo import NEVER
 from funcrec.report.request import FilterRequest, Overhead
 from funcrec.report.windows import SIZE, ApartError, Foresight, Passage, look_ahead
@@ -32,8 +34,8 @@ class Stream:
 
     Args:
         trace: the recording.
-        request: the filters. Those that ask what calls called (`caller_filter`, `overhead`), and conditions on values
-            that depend on one another (`told_apart`), need all calls at once.
+        request: the filters. Those that ask what calls cost (`overhead`), and conditions on values that depend on one
+            another (`told_apart`), need all calls at once.
         size: events of a window, about.
         at_once: make one piece of it in any case.
         own: `self_ns` is needed; without, less of a trace is read.
@@ -51,8 +53,11 @@ class Stream:
     ) -> None:
         self.trace, self.request = trace, request
         self.calls = self.shown = 0
-        self._size, self._at_once = size, at_once or needs_everything(trace, request)
+        self._size, self._at_once = size, at_once or _needs_everything(trace, request)
         self._part = part_of(trace, request, size, at_once=at_once, own=own)
+        self._leading: Leading | None = None
+        if request.caller_filter and not self._at_once:
+            self._look_where_calls_lead()
         first = next(self._made())
         self._only = first if self.foresight is None else None
 
@@ -60,6 +65,15 @@ class Stream:
     def foresight(self) -> Foresight | None:
         """What is known of all windows; None when there is only one."""
         return None if self._at_once or self._part is not None else look_ahead(self.trace, self._size)
+
+    def _look_where_calls_lead(self) -> None:
+        functions = functions_named(self.trace, self.request.caller_filter)
+        try:
+            if _events_of(self.trace) <= self._size:
+                raise ApartError
+            self._leading = look_ahead_leading(self.trace, functions, self._size)
+        except ApartError:
+            self._at_once = True
 
     @property
     def hits(self) -> NDArray[np.int64] | None:
@@ -87,9 +101,12 @@ class Stream:
         if self.foresight is None:
             yield select(self.trace, self.request)
             return
+        rest = replace(self.request, caller_filter=())
         ids, passed = np.empty(0, np.int64), np.empty(0, np.bool_)
         for window in Passage(self.trace, self._size, self.foresight).windows():
-            mask = mask_of(self.trace, window.calls, self.request, window.known, window.first)
+            mask = mask_of(self.trace, window.calls, rest, window.known, window.first)
+            if self._leading is not None:
+                mask &= self._leading.mask(window.calls)
             # What passes of those that go on is known from before.
             mask[: window.first] = passed[np.searchsorted(ids, window.ids[: window.first])]
             ids, passed = window.ids, mask
@@ -108,21 +125,25 @@ class Finished:
     """
 
     def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, numbered: bool = False) -> None:
-        events = sum(block.n for block in trace.reader.blocks)
         # These filters look at all of the trace, or take a part of it.
-        of_all = request.time_range or request.goroutines or request.pids or needs_everything(trace, request)
-        if events <= size or of_all:
+        of_all = request.time_range or request.goroutines or request.pids or _needs_everything(trace, request)
+        if _events_of(trace) <= size or of_all:
             raise ApartError
         self._trace, self._request, self._numbered = trace, request, numbered
         self._passage = Passage(trace, size)
+        callers = request.caller_filter
+        self._leading = Leading(functions_named(trace, callers)) if callers else None
 
     def __iter__(self) -> Iterator[Selection]:
         return made_ahead(self._made())
 
     def _made(self) -> Iterator[Selection]:
+        rest = replace(self._request, caller_filter=())
         limit = self._reads() + _READINGS * len(self._trace.reader.blocks)
         for window in self._passage.finished(numbered=self._numbered):
-            mask = mask_of(self._trace, window.calls, self._request, window.known, window.first)
+            mask = mask_of(self._trace, window.calls, rest, window.known, window.first)
+            if self._leading is not None:
+                mask &= self._leading.mask_and_go_on(window.calls, window.first)
             yield Selection(self._trace, window.calls, mask, self._request, window)
             if self._reads() > limit:
                 raise ApartError
@@ -156,8 +177,10 @@ def part_of(
         UsageError: a filter does not parse or names nothing in the trace.
         TraceError: the trace cannot be read.
     """
-    events = sum(block.n for block in trace.reader.blocks)
-    if events <= size or (request.time_range is None and not request.goroutines) or needs_everything(trace, request):
+    events = _events_of(trace)
+    if events <= size or (request.time_range is None and not request.goroutines):
+        return None
+    if request.caller_filter or _needs_everything(trace, request):
         return None
     first_ns, last_ns = (None, None) if request.time_range is None else bounds_of(trace, request.time_range)
     timed = first_ns is not None or last_ns is not None
@@ -173,11 +196,15 @@ def part_of(
     return selection if len(selection) < selection.total else None
 
 
-def needs_everything(trace: "Trace", request: FilterRequest) -> bool:
-    """Whether a filter asks more of a call than how it began, how it ended and who called it.
+def _events_of(trace: "Trace") -> int:
+    return sum(block.n for block in trace.reader.blocks)
+
+
+def _needs_everything(trace: "Trace", request: FilterRequest) -> bool:
+    """Whether a filter asks more of a call than how it began, how it ended, who called it and what it leads to.
 
     Raises:
         UsageError: a condition does not parse or names nothing in the trace.
     """
-    whole = bool(request.caller_filter) or request.overhead == Overhead.SUBTRACT
+    whole = request.overhead == Overhead.SUBTRACT
     return whole or not all(told_apart(trace, parse(condition)) for condition in request.where)
