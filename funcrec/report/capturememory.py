@@ -91,7 +91,6 @@ class Captures:
     status: Words = field(init=False)
     # Of the first piece of memory of each capture, the second, and so on: address, place and size.
     _pieces: list[tuple[Words, Indexes, Indexes]] = field(init=False)
-    _next: int = field(init=False, default=0)  # the piece to look at first
 
     def __post_init__(self) -> None:
         self.rows = np.arange(len(self))
@@ -155,34 +154,31 @@ class Captures:
 
         Nobody may change what is returned.
         """
-        # Mostly it is where a piece begins, the same of all captures, and the one behind that found last.
-        if self._next < len(self._pieces):
-            begin, at, size = self._pieces[self._next]
-            if (self._of(begin, rows) == address).all():
-                self._next += 1
-                return self._of(at, rows), self._of(size, rows)
-        return self._search(rows, address)
-
-    def _search(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
         place, available = np.full(len(rows), -1), np.zeros(len(rows), np.int64)
         left = np.arange(len(rows))  # those not found
-        for number in (*range(self._next, len(self._pieces)), *range(self._next)):
+        # Mostly it is where a piece begins, and that is the same piece of many captures, if not of all.
+        while len(left) and (number := self._piece_at(rows[left[0]], address[left[0]])) >= 0:
             begin, at, size = self._pieces[number]
+            if len(left) == len(rows) and (self._of(begin, rows) == address).all():
+                return self._of(at, rows), self._of(size, rows)
             here = rows[left]
             hit = begin[here] == address[left]
-            if hit.any():
-                self._next = number + 1
-                here, hits, left = here[hit], left[hit], left[~hit]
-                place[hits], available[hits] = at[here], size[here]
-        place[left], available[left] = self._around(rows[left], address[left])
+            found, here, left = left[hit], here[hit], left[~hit]
+            place[found], available[found] = at[here], size[here]
+        if len(left):
+            place[left], available[left] = self._around(rows[left], address[left])
         return place, available
+
+    def _piece_at(self, row: np.int64, address: np.uint64) -> int:
+        """Number of the piece of a capture that begins at an address, -1 none."""
+        return next((number for number, (begin, _, _) in enumerate(self._pieces) if begin[row] == address), -1)
 
     def _of(self, column: NDArray[Any], rows: Indexes) -> NDArray[Any]:
         """The values of some captures in a column of all."""
         return column if rows is self.rows else column.take(rows)
 
     def _around(self, rows: Indexes, address: Words) -> tuple[Indexes, Indexes]:
-        """What `find` does where the address lies inside a piece: in the last one that begins before it."""
+        """What `find` does, wherever in a piece the address lies: in the last one that does not begin behind it."""
         place, available = np.full(len(rows), -1), np.zeros(len(rows), np.int64)
         nearest = np.full(len(rows), _NOWHERE)
         for pieces in self._pieces:
@@ -192,7 +188,7 @@ class Captures:
             past = past[nearer]
             nearest[nearer] = past
             offset = past.view(np.int64)
-            inside = past < size[nearer].view(np.uint64)
+            inside = (past < size[nearer].view(np.uint64)) | (past == 0)
             place[nearer] = np.where(inside, at[nearer] + offset, -1)
             available[nearer] = np.where(inside, size[nearer] - offset, 0)
         return place, available

@@ -110,14 +110,17 @@ def put_numbers(field: Bytes, values: NDArray[Any], base: int = 10) -> None:
     if width % 4:
         field[:, 0] = np.where(values < 0, ord("-"), 0)
         values = np.abs(values.astype(np.int64))  # the least has no positive one: as unsigned it is right
-    rest = values.astype(np.uint64)
-    for at in range(width - 4, width % 4 - 1, -4):
+    rest, first = values.astype(np.uint64), width % 4
+    for at in range(width - 4, first, -4):
         above = rest // step
         index = rest - above * step
         index += step * (above == 0)
-        field[:, at : at + 4].view(np.uint32)[:, 0] = table[index.view(np.int64)]
+        field[:, at : at + 4].view(np.uint32)[:, 0] = table.take(index.view(np.int64))
         rest = above
-    field[values == 0, -1] = ord("0")
+    field[:, first : first + 4].view(np.uint32)[:, 0] = table.take((rest + step).view(np.int64))
+    zero = values == 0
+    if zero.any():
+        field[zero, -1] = ord("0")
 
 
 class Lexicon:
@@ -135,7 +138,7 @@ class Lexicon:
 
     def put(self, sheet: Sheet, field: Bytes, numbers: NDArray[Any]) -> None:
         """Write the texts of some numbers into fields of `width`."""
-        field[:] = self._table[numbers]
+        field[:] = self._table.take(numbers, axis=0)
         if self._long:
             rows = np.flatnonzero(self._is_long[numbers])
             sheet.spill(field, rows, [self._long[number] for number in numbers[rows].tolist()])

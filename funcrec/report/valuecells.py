@@ -4,7 +4,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ def compact(value: Any) -> str:
     return json_safe(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cells:
     """m values as JSON: a template for `%`, and a column of m for each of its holes.
 
@@ -33,11 +33,14 @@ class Cells:
 
     template: str
     columns: tuple[Column, ...] = ()
+    _widths: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def width(self, quote: str = '"') -> int:
         """Bytes that any of them takes in a sheet."""
-        pieces = _pieces(self.template, quote)
-        return max(sum(map(len, pieces)) + sum(column.width(quote) for column in self.columns), 1)
+        if quote not in self._widths:
+            pieces = _pieces(self.template, quote)
+            self._widths[quote] = max(sum(map(len, pieces)) + sum(column.width(quote) for column in self.columns), 1)
+        return self._widths[quote]
 
     def filled(self, sheet: Sheet, part: slice, end: bytes = b"") -> Bytes:
         """Some of them as a matrix, with something behind each."""
@@ -215,6 +218,10 @@ class Parts(Column):
                 continue
             rows = at[low:high] - part.start
             inner = Sheet(sheet.quote)
+            if rows[-1] - rows[0] == high - low - 1 and cells.width(sheet.quote) <= field.shape[1]:
+                cells.put(inner, field[rows[0] : rows[-1] + 1], slice(low, high))
+                sheet.take(inner, rows)
+                continue
             data = cells.filled(inner, slice(low, high))
             if data.shape[1] > field.shape[1]:
                 lines = inner.text(np.pad(data, ((0, 0), (0, 1)), constant_values=ord("\n"))).split(b"\n")

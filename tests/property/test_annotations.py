@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from funcrec.report.export import wire
 from funcrec.report.export.annotations import bodies
-from funcrec.report.export.cellannotations import cell_messages
+from funcrec.report.export.cellannotations import value_texts
 from funcrec.report.valuecells import Cells, compact, fixed, listed
 from funcrec.report.valuecolumns import Numbers, Texts
 
@@ -48,5 +48,5 @@ def test_cells_are_annotated_as_their_values(made: tuple[Cells, list[Any]]) -> N
     cells, expected = made
     assert cells.texts(3) == [compact(value) for value in expected]
     alone = [wire.field(4, b"\x08\x01" + body) if body else b"" for body in bodies(expected)]
-    assert cell_messages(4, b"\x08\x01", cells, 3) == alone
+    assert value_texts(4, b"\x08\x01", cells, 3) == alone
     assert bodies(expected) == [bodies([value])[0] for value in expected]

@@ -4,8 +4,9 @@ Field numbers and meanings: protos/perfetto/trace/ of Perfetto 52 (trace_packet.
 interned_data.proto, clock_snapshot.proto). A goroutine is a plain track, not a thread: thread ids are 32 bits there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import add
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +15,26 @@ from numpy.typing import NDArray
 from funcrec.report.calls import State
 from funcrec.report.export import wire
 from funcrec.report.export.annotations import bodies
-from funcrec.report.export.cellannotations import cell_messages
+from funcrec.report.export.cellannotations import TooWideError, value_part, value_texts
 from funcrec.report.export.creation import Creations
-from funcrec.report.export.source import Source
-from funcrec.report.export.timeline import Timeline
+from funcrec.report.export.source import NOTHING, Source
+from funcrec.report.export.timeline import Index, Timeline
+from funcrec.report.export.wirerows import (
+    Constant,
+    Joined,
+    Message,
+    Optional,
+    Part,
+    Placed,
+    Several,
+    Words,
+    varint_field,
+)
 from funcrec.report.text import printable
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
+    from funcrec.report.valuecells import Cells
 
 # One writer, one packet sequence. Track ids are global in a trace: a base keeps ours apart when traces are joined.
 _SEQUENCE = 1
@@ -56,7 +69,7 @@ def encode(parts: Callable[[], Iterable[Timeline]]) -> Iterator[bytes]:
         call, begin = call[order], begin[order]
         for low in range(0, len(call), _CHUNK):
             part = slice(low, low + _CHUNK)
-            yield _events(timeline, call[part], begin[part], names, flows)
+            yield _events(_Edges(timeline, call[part], begin[part]), names, flows)
     if flows is not None:
         yield _losses(source.trace)
 
@@ -188,70 +201,123 @@ def annotation(name: bytes, value: Any) -> bytes:
     return name + bodies([value])[0]
 
 
-def _annotations(names: _AnnotationNames, source: Source, rows: NDArray[np.int64]) -> list[bytes]:
-    """The values of each call; nothing where it has none."""
-    annotations = [b""] * len(rows)
-    sides = source.cells(rows) if source.cells is not None else ([], [])
-    for group, parts in zip(("args", "results"), sides, strict=True):
-        for at, cells in parts:
-            if cells.template == "{}":
-                continue
-            messages = cell_messages(4, names.field(group), cells, len(at))
-            if len(at) < len(annotations):
-                for position, message in zip(at.tolist(), messages, strict=True):
-                    annotations[position] += message
-            else:
-                annotations = list(map(add, annotations, messages))
-    return annotations
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Begins and ends of calls: n indices into the timeline, and which are begins."""
+
+    timeline: Timeline
+    call: Index
+    begin: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.call)
+
+    def of(self, at: Index) -> "_Edges":
+        """Some of them."""
+        return _Edges(self.timeline, self.call[at], self.begin[at])
+
+    def packet(self, *behind: Part, tails: Index | None = None) -> Part:
+        """The packets of the edges, with more fields at their ends."""
+        timeline, call, begin = self.timeline, self.call, self.begin
+        state, caller = timeline.state[call], timeline.caller[call]
+        kind = np.where(begin, np.where(state == State.ENTRY, _INSTANT, _BEGIN), _END)
+        time = np.where(begin, timeline.start_ns[call], timeline.end_ns[call]) + timeline.source.trace.start_ns
+        track = timeline.track_numbers[timeline.track[call]] + _track_uuid(0)
+        event = Joined(
+            varint_field(9, kind),
+            *Optional.some(begin, varint_field(10, timeline.function[call] + np.uint32(1))),
+            varint_field(11, track),
+            *Optional.some(begin & (caller > 0), varint_field(34, caller)),
+            *behind,
+        )
+        same = Constant(wire.field(10, _SEQUENCE) + wire.field(13, _NEEDS))
+        return Message(1, Joined(varint_field(8, time), same, Message(11, event, tails)), tails)
 
 
-def _tails(
-    timeline: Timeline, call: NDArray[np.int64], begin: NDArray[np.bool_], names: _AnnotationNames, flows: _Flows
-) -> Sequence[bytes]:
-    """Bytes that follow the common fields of each event: values, unusual states and flows."""
-    tails = [b""] * len(call)
-    if timeline.source.cells is not None:
-        # Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
-        begins = np.flatnonzero(begin)
-        found = _annotations(names, timeline.source, timeline.row[call[begins]])
-        for at, annotations in zip(begins.tolist(), found, strict=True):
-            tails[at] = annotations
-    state = timeline.state[call]
-    for at in np.flatnonzero(begin & (state != State.RETURNED)).tolist():
-        tails[at] += wire.field(4, annotation(names.field("state"), State(int(state[at])).label))
-    if len(flows.calls):
-        numbers = timeline.source.numbers(timeline.row[call])
-        for at in np.flatnonzero(begin & np.isin(numbers, flows.calls)).tolist():
-            tails[at] += flows.field(int(numbers[at]))
-    return tails
+class _Extras:
+    """What follows the common fields of begins: values, unusual states and flows.
+
+    Results stand at the begin as well: viewers merge both ends, and every call is decoded once.
+    """
+
+    def __init__(self, edges: _Edges, names: _AnnotationNames, flows: _Flows) -> None:
+        timeline, self._count = edges.timeline, len(edges)
+        self._values: list[tuple[bytes, list[tuple[Index, Cells]]]] = []
+        if timeline.source.cells is not None:
+            begins = np.flatnonzero(edges.begin)
+            sides = timeline.source.cells(timeline.row[edges.call[begins]])
+            for group, side in zip(("args", "results"), sides, strict=True):
+                some = [(begins[at], cells) for at, cells in side if cells.template != NOTHING]
+                if some:
+                    self._values.append((names.field(group), some))
+        state = np.where(edges.begin, timeline.state[edges.call], State.RETURNED)
+        self._words: list[tuple[list[bytes], NDArray[Any]]] = []
+        if (state != State.RETURNED).any():
+            head = names.field("state")
+            states = [wire.field(4, annotation(head, each.label)) if each != State.RETURNED else b"" for each in State]
+            self._words.append((states, state))
+        if len(flows.calls):
+            calls = timeline.source.numbers(timeline.row[edges.call])
+            here = edges.begin & np.isin(calls, flows.calls)
+            fields = [flows.field(call) for call in calls[here].tolist()]
+            self._words.append(([b"", *fields], np.where(here, np.cumsum(here), 0)))
+
+    def parts(self, row: Index, first: Index) -> list[Part]:
+        """As columns, where row[i] is that of edge i, and first[i] the first edge of row i.
+
+        Raises:
+            TooWideError: values are so long that most of a matrix of them would be empty.
+        """
+        values = [
+            Several([Placed(row[at], value_part(4, head, cells)) for at, cells in side]) for head, side in self._values
+        ]
+        if any(each.is_sparse() for each in values):
+            raise TooWideError
+        return [*values, *(Words(words, numbers[first]) for words, numbers in self._words)]
+
+    def texts(self) -> list[bytes]:
+        """As bytes of each edge."""
+        texts = [b""] * self._count
+        for head, side in self._values:
+            for at, cells in side:
+                for position, text in zip(at.tolist(), value_texts(4, head, cells, len(at)), strict=True):
+                    texts[position] += text
+        for words, numbers in self._words:
+            has = np.array([bool(word) for word in words], np.bool_)
+            for position in np.flatnonzero(has[numbers]).tolist():
+                texts[position] += words[numbers[position]]
+        return texts
 
 
-def _events(
-    timeline: Timeline, call: NDArray[np.int64], begin: NDArray[np.bool_], names: _AnnotationNames, flows: _Flows
-) -> bytes:
+def _events(edges: _Edges, names: _AnnotationNames, flows: _Flows) -> bytes:
     """The packets of a run of edges. Open calls have no end; entry-only calls are instants."""
-    state = timeline.state[call]
-    keep = begin | ((state != State.OPEN) & (state != State.ENTRY))
-    call, begin, state = call[keep], begin[keep], state[keep]
-    if not len(call):
+    state = edges.timeline.state[edges.call]
+    edges = edges.of(np.flatnonzero(edges.begin | ((state != State.OPEN) & (state != State.ENTRY))))
+    if not len(edges):
         return b""
-    tails = _tails(timeline, call, begin, names, flows)
-    kind = np.where(begin, np.where(state == State.ENTRY, _INSTANT, _BEGIN), _END)
-    time = np.where(begin, timeline.start_ns[call], timeline.end_ns[call]) + timeline.source.trace.start_ns
-    caller = timeline.caller[call]
-    lengths = np.fromiter(map(len, tails), np.int64, len(tails))
-    event = wire.join(
-        wire.varint_fields(9, kind),
-        wire.varint_fields(10, timeline.function[call] + np.uint32(1), begin),
-        wire.varint_fields(11, timeline.track_numbers[timeline.track[call]] + _track_uuid(0)),
-        wire.varint_fields(34, caller, begin & (caller > 0)),
-    )
-    packet = wire.join(
-        wire.varint_fields(8, time),
-        wire.constant(wire.field(10, _SEQUENCE) + wire.field(13, _NEEDS), len(call)),
-        wire.messages(11, event, lengths),
-    )
-    return names.announce() + wire.with_tails(wire.messages(1, packet, lengths), tails)
+    extras = _Extras(edges, names, flows)
+    try:
+        pieces: Iterable[bytes] = _rows(edges, extras)
+    except TooWideError:
+        tails = extras.texts()
+        lengths = np.fromiter(map(len, tails), np.int64, len(tails))
+        packets = edges.packet(tails=lengths).rows(len(edges))
+        pieces = chain.from_iterable(zip(packets, tails, strict=True))
+    return names.announce() + b"".join(pieces)
+
+
+def _rows(edges: _Edges, extras: _Extras) -> Iterator[bytes]:
+    """Edges as rows, in each a begin with what follows it, an end that comes next, or both."""
+    begin = edges.begin
+    behind = ~begin
+    behind[1:] &= begin[:-1]
+    behind[:1] = False
+    row = np.cumsum(~behind) - 1
+    first = np.flatnonzero(~behind)  # edge of each row
+    last = np.append(first[1:], len(edges)) - 1
+    ends = edges.of(last)
+    begins = edges.of(first).packet(*extras.parts(row, first))
+    return Joined(Optional(begin[first], begins), Optional(~ends.begin, ends.packet())).written(len(first))
 
 
 def _losses(trace: "Trace") -> bytes:

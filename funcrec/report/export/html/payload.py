@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.exact import sum_by
-from funcrec.report.export import wire
 from funcrec.report.export.creation import Creations
 from funcrec.report.export.html.longest import Longest
 from funcrec.report.export.html.tables import Totals, by_function, by_name, durations, flame
@@ -18,6 +17,7 @@ from funcrec.report.export.source import NOTHING, Source
 from funcrec.report.export.stacks import Stacks, join, merge
 from funcrec.report.export.text import printable_tree
 from funcrec.report.export.timeline import Index, Timeline, Track
+from funcrec.report.export.wirerows import Varints
 from funcrec.report.intime import Gathering
 from funcrec.report.quantiles import Sample, sample
 from funcrec.report.summary import Groups
@@ -268,8 +268,7 @@ def _zigzag(values: Index) -> NDArray[np.int64]:
 
 
 def _varints(values: NDArray[Any]) -> bytes:
-    parts = (wire.varints(values[at : at + _CHUNK]).bytes().tobytes() for at in range(0, len(values), _CHUNK))
-    return b"".join(parts)
+    return b"".join(Varints(values).written(len(values)))
 
 
 def _deflate(data: bytes) -> bytes:

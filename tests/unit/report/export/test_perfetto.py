@@ -1,12 +1,16 @@
 """The bytes as Perfetto's own message classes read them."""
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from funcrec.report.calls import State
 from funcrec.report.export.perfetto import encode
 from funcrec.report.export.timeline import build
+from funcrec.report.valuecells import Cells, compact
+from funcrec.report.valuecolumns import Texts
 from tests.unit.report.export.sample import HOSTILE, START_NS, make, with_values
 
 protos = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
@@ -80,6 +84,31 @@ def test_values_become_annotations():
     assert values["f"].double_value == 1.5
     results = next(note for note in begin.debug_annotations if names[note.name_iid] == "results")
     assert results.dict_entries[0].array_values[0].int_value == 1
+
+
+def test_long_values_are_written_as_others_are():
+    """A text as long as a block, or one among short ones, does not go into a matrix; all else stays the same."""
+    source = with_values(make(400, 2, 6))
+    assert source.cells is not None
+
+    def longer(text):
+        def cells(rows):
+            _, results = source.cells(rows)
+            arguments = [compact({"text": text if row == 3 else "short"}) for row in rows.tolist()]
+            return [(np.arange(len(rows)), Cells("%s", (Texts(arguments),)))], results
+
+        return replace(source, cells=cells)
+
+    def said(source):
+        packets = decode(source)
+        for packet in packets:
+            for note in packet.track_event.debug_annotations:
+                for entry in note.dict_entries:
+                    if entry.name == "text":
+                        entry.string_value = entry.string_value[:5]
+        return packets
+
+    assert said(longer("short" * 2000)) == said(longer("short"))
 
 
 def test_creations_are_flows():
