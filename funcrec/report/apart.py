@@ -44,8 +44,13 @@ def groups_apart(trace: "Trace", by: Sequence[str]) -> bool:
     Raises:
         UsageError: neither a name nor an expression over this trace.
     """
-    names = [column_name(each) for each in by]
-    return all(name in APART if name in NAMED or name == "file" else told_apart(trace, parse(name)) for name in names)
+    return all(_group_apart(trace, column_name(each)) for each in by)
+
+
+def _group_apart(trace: "Trace", name: str) -> bool:
+    if name == "goroutine":  # it has its process before it where there are several
+        return len({process.pid for process in trace.processes}) == 1
+    return name in APART if name in NAMED or name == "file" else told_apart(trace, parse(name))
 
 
 def _known(trace: "Trace", node: Node) -> bool:

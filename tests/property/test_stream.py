@@ -24,7 +24,7 @@ from funcrec.report.request import FilterRequest, filter_request
 from funcrec.report.stream import Stream
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree
-from funcrec.trace.records import CallSite, GoroutineRecord
+from funcrec.trace.records import CallSite, GoroutineRecord, ProcessRecord
 from tests.calltrees import make_trace, random_tree_events
 
 WHOLE = 1 << 40
@@ -52,6 +52,8 @@ def tree_trace(seed: int, calls: int, drop: float) -> Trace:
         GoroutineRecord(100, goid, goid - 1, 1 + rng.randrange(2), "main.work", rng.choice([0, 1050, 1 << 40]))
         for goid in (1, 2, 3)
     ]
+    if seed % 3:  # else nothing says that there is one process only
+        trace.processes.append(ProcessRecord(100, 0, -1, -1, 1, "/srv/svc", ["svc"]))
     return trace
 
 
