@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from funcrec.report.calls import State
 from funcrec.report.filters import Selection
-from funcrec.report.grouping import encode_pairs
+from funcrec.report.grouping import distinct_pairs
 from funcrec.report.overhead import site_costs, total_cost_ns
 from funcrec.report.request import Overhead
 from funcrec.report.trace import Trace
@@ -78,7 +78,7 @@ class Tally:
         self._shown += len(selection)
         self._states += np.bincount(selection.of(calls.state), minlength=len(State))
         self._functions |= np.bincount(selection.of(calls.function), minlength=len(self._functions)) > 0
-        self._goroutines.update(encode_pairs(selection.of(calls.pid), selection.of(calls.goid))[1])
+        self._goroutines |= distinct_pairs(selection.of(calls.pid), selection.of(calls.goid))
         if self._measured and selection.window is not None:
             own = slice(since, None)
             self._busy_ns += busy_ns(replace(calls, **{name: getattr(calls, name)[own] for name in _BUSY}))

@@ -29,6 +29,7 @@ _VERSION = re.compile(r"(\.v[0-9]+)\.")
 _DENSE = 1 << 22
 # Fractions below this are whole numbers once they are floored.
 _WHOLE = 2**62
+_CHUNK = 1 << 18
 
 
 def encode(numbers: Integers) -> tuple[Codes, Integers]:
@@ -39,12 +40,16 @@ def encode(numbers: Integers) -> tuple[Codes, Integers]:
     if high - low >= _DENSE:
         distinct, codes = np.unique(numbers, return_inverse=True)
         return codes.astype(np.intp), distinct
-    first = numbers.dtype.type(low)
-    shifted = (numbers - first).astype(np.intp)
-    present = np.flatnonzero(np.bincount(shifted))
-    place = np.zeros(high - low + 1, np.intp)
+    # Some at a time: what they take on the way would be more than they are.
+    first, parts = numbers.dtype.type(low), [slice(at, at + _CHUNK) for at in range(0, len(numbers), _CHUNK)]
+    place, codes = np.zeros(high - low + 1, np.intp), np.empty(len(numbers), np.intp)
+    for part in parts:
+        place[(numbers[part] - first).astype(np.intp)] = 1
+    present = np.flatnonzero(place)
     place[present] = np.arange(len(present))
-    return place[shifted], present.astype(numbers.dtype) + first
+    for part in parts:
+        codes[part] = place[(numbers[part] - first).astype(np.intp)]
+    return codes, present.astype(numbers.dtype) + first
 
 
 def by_label(numbers: Integers, label: Callable[[int], Scalar]) -> Column:
@@ -105,9 +110,19 @@ def encode_pairs(first: Integers, second: Integers) -> tuple[Codes, list[tuple[i
     """Distinct pairs of integers and where each is among them."""
     ones, one = encode(first)
     others, other = encode(second)
+    if len(one) == 1:
+        return others, [(int(one[0]), number) for number in other.tolist()]
     width = max(len(other), 1)
     codes, pairs = encode(ones * width + others)
     return codes, [(int(one[pair // width]), int(other[pair % width])) for pair in pairs.tolist()]
+
+
+def distinct_pairs(first: Integers, second: Integers) -> set[tuple[int, int]]:
+    """Distinct pairs of integers."""
+    found: set[tuple[int, int]] = set()
+    for at in range(0, len(first), _CHUNK):
+        found.update(encode_pairs(first[at : at + _CHUNK], second[at : at + _CHUNK])[1])
+    return found
 
 
 def _goroutines(selection: Selection) -> tuple[Codes, list[tuple[int, int]]]:

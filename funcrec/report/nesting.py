@@ -2,7 +2,7 @@
 
 import operator
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from funcrec.report.columns import Mask
 
 Index = NDArray[np.int64]
+_CHUNK = 1 << 18
 
 
 def with_callees(parent: Index, marked: Mask) -> Mask:
     """Return the marked calls and everything called by them, directly or not."""
-    # One more row stands for "no caller": it is never marked and its own caller.
-    above = np.append(np.where(parent < 0, len(parent), parent), len(parent))
+    # One more row stands for "no caller", which -1 reads: it is never marked and its own caller.
+    above = _narrow(len(parent))
+    above[:-1] = parent
     result = np.append(marked, False)
     while True:
         # After k rounds `above` is the caller 2**k levels up, and all nearer ones have been looked at.
@@ -44,16 +46,25 @@ def nearest_shown(parent: Index, shown: Mask) -> Index:
     if shown.all():
         return parent
     none = len(parent)
-    above = np.append(np.where(parent < 0, none, parent), none)
     # A shown call leads to itself, another one to its caller; following twice as far each round ends at a shown one.
-    lead = np.where(np.append(shown, True), np.arange(none + 1), above)
+    # The last place is "no caller", which -1 reads as well.
+    lead = _narrow(none)
+    hidden = np.flatnonzero(~shown)
+    lead[hidden] = parent[hidden]
     while True:
-        further = lead[lead]
-        if np.array_equal(further, lead):
+        further = lead[lead[hidden]]
+        if np.array_equal(further, lead[hidden]):
             break
-        lead = further
-    result = lead[above[:-1]]
-    return np.where(result == none, -1, result)
+        lead[hidden] = further
+    del hidden, further
+    result = lead[parent].astype(np.int64)
+    result[result == none] = -1
+    return result
+
+
+def _narrow(n: int) -> NDArray[Any]:
+    """0 to n, in 32 bits where these are enough."""
+    return np.arange(n + 1, dtype=np.int32 if n < 1 << 31 else np.int64)
 
 
 def levels(parent: Index, depth: NDArray[np.uint32], rows: Index) -> NDArray[np.int64]:
@@ -72,8 +83,9 @@ def levels(parent: Index, depth: NDArray[np.uint32], rows: Index) -> NDArray[np.
     result = np.zeros(len(parent) + 1, dtype=np.int64)
     result[-1] = -1
     for level in by_depth(depth[rows]):
-        here = rows[level]
-        result[here] = result[parent[here]] + 1
+        for part in _slices(level):
+            here = rows[part]
+            result[here] = result[parent[here]] + 1
     return result[rows]
 
 
@@ -95,9 +107,10 @@ def fold_up(ufunc: np.ufunc, values: NDArray[Any], parent: Index, depth: NDArray
                 folded[callers[row]] = combine(folded[callers[row]], folded[row])
         return np.frombuffer(folded, dtype=values.dtype)
     for level in reversed(by_depth(depth)):
-        callers_here = parent[level]
-        inner = np.flatnonzero(callers_here >= 0)
-        ufunc.at(result, callers_here[inner], result[level[inner]])
+        for part in _slices(level):
+            callers_here = parent[part]
+            inner = np.flatnonzero(callers_here >= 0)
+            ufunc.at(result, callers_here[inner], result[part[inner]])
     return result
 
 
@@ -106,11 +119,29 @@ def _is_deep(depth: NDArray[np.uint32]) -> bool:
     return len(depth) > 0 and int(depth.max()) > 1000 + len(depth) // 100
 
 
+def _slices(rows: Index) -> Iterator[Index]:
+    """Some rows at a time, so that what is made of them takes little room."""
+    return (rows[low : low + _CHUNK] for low in range(0, len(rows), _CHUNK))
+
+
 def by_depth(depth: NDArray[np.uint32]) -> list[Index]:
     """Return the positions of each depth that occurs, from the outermost inwards; positions ascend within a depth."""
     if len(depth) == 0:
         return []
-    # Sixteen bits are sorted by counting.
-    order = np.argsort(depth.astype(np.uint16) if int(depth.max()) < 1 << 16 else depth, kind="stable")
-    ordered = depth[order]
-    return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
+    high = int(depth.max())
+    if high >= 1 << 16:
+        order = np.argsort(depth, kind="stable")
+        ordered = depth[order]
+        return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
+    # Some at a time, each put behind those before it: sorting all at once takes twice the room. numpy sorts sixteen
+    # bits by counting.
+    parts = [depth[low : low + _CHUNK].astype(np.uint16) for low in range(0, len(depth), _CHUNK)]
+    counts = [np.bincount(part, minlength=high + 1) for part in parts]
+    ends = np.cumsum(sum(counts))
+    free = np.append(0, ends[:-1])
+    order = np.empty(len(depth), np.int64)
+    for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
+        place = np.repeat(free - np.cumsum(count) + count, count) + np.arange(len(part))
+        order[place] = np.argsort(part, kind="stable") + number * _CHUNK
+        free += count
+    return [level for level in np.split(order, ends[:-1]) if len(level)]

@@ -75,12 +75,13 @@ def frames_of(selection: Selection, names: Names = Names.FULL) -> Frames:
     code, labels = by_label(
         calls.function if whole else calls.function[rows], function_names(selection.trace, names).__getitem__
     )
-    place = np.full(len(calls) + 1, -1, np.int64)
-    place[rows] = np.arange(len(rows))
+    # The last place, -1, is for those without; everything shown is in its place already.
+    place = np.full(0 if whole else len(calls) + 1, -1, np.int64)
+    if not whole:
+        place[rows] = np.arange(len(rows))
     return Frames(
         code=code,
         names=[str(label) for label in labels],
-        # The last place, -1, is for those without; everything shown is in its place already.
         parent=parents if whole else place[parents[rows]],
         depth=levels(parents, calls.depth, rows),
         duration_ns=np.where((end_ns >= 0) & counted, end_ns - start_ns, -1),

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from funcrec.report.calls import State
+from funcrec.report.grouping import distinct_pairs
 from funcrec.report.overhead import total_cost_ns
 from funcrec.report.text import Output, printable
 from funcrec.report.trace import Trace
@@ -117,8 +118,7 @@ def _exit_text(exits: dict[str, int]) -> str:
 def _goroutines(trace: Trace) -> int:
     calls = trace.table()
     pairs = {(facts.pid, facts.goid) for facts in trace.goroutines}
-    seen = np.unique(np.stack((calls.pid.astype(np.uint64), calls.goid)), axis=1)
-    return len(pairs | {(int(pid), int(goid)) for pid, goid in seen.T.tolist() if goid})
+    return len(pairs | {(pid, goid) for pid, goid in distinct_pairs(calls.pid, calls.goid) if goid})
 
 
 def write_overview(output: Output, trace: Trace, facts: dict[str, Any]) -> None:
