@@ -17,6 +17,7 @@ from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import ExitMode, ProbePlan, Role
 from funcrec.record.codegen import PidFilter
 from funcrec.record.drain import Drain
+from funcrec.record.losses import event_weights
 from funcrec.record.probes import Probes
 from funcrec.record.rings import Rows
 from funcrec.target.executable import Executable
@@ -77,7 +78,7 @@ def watch(
     )
     try:
         sources = probes.load()
-        drain = Drain(sources)
+        drain = Drain(sources, event_weights(plan))
         probes.install_chains(plan)
         drain.start()
         probes.attach(plan, str(binary), [], entry_only=False)

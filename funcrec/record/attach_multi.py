@@ -10,6 +10,7 @@ import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record import shelter
+from funcrec.record.attach import EndedError
 from funcrec.record.descriptors import Descriptor, make_room
 from funcrec.record.syscall import LINK_CREATE, bpf
 
@@ -86,7 +87,7 @@ def _explain(code: int, path: str, count: int, pid: int) -> FuncrecError:
             remedy="run as root, or with CAP_BPF and CAP_PERFMON",
         )
     if code == errno.ESRCH:
-        return FuncrecError(f"process {pid} ended before the probes were in place", remedy="start it again and retry")
+        return EndedError(pid)
     if code == errno.EINVAL:
         return HostError(
             "this kernel cannot attach many probes at once (uprobe_multi, Linux 6.6)",

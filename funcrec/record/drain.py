@@ -60,14 +60,20 @@ class DrainSources:
 
 
 class Drain:
-    """Empties the rings until it is stopped; batches wait in `queue`."""
+    """Empties the rings until it is stopped; batches wait in `queue`.
 
-    def __init__(self, sources: DrainSources) -> None:
+    Args:
+        sources: what to empty.
+        weights: i64 per site, how many entries and exits an event there is.
+    """
+
+    def __init__(self, sources: DrainSources, weights: NDArray[np.int64]) -> None:
         self._sources = sources
+        self._weights = weights
         # The calibration may have overrun small rings: what was lost before now is nobody's.
         self._lost_before = sources.states["lost_events"].copy()
         self._strange_before = int(sources.states["no_goroutine"].sum())
-        self._ledger = LossLedger(sources.states["sequence"].copy(), monotonic_ns())
+        self._ledger = LossLedger(sources.states["sequence"].copy(), monotonic_ns(), weights)
         self._held: list[Rows] = [ring.drain()[:0] for ring in sources.rings]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
@@ -108,8 +114,8 @@ class Drain:
 
     @property
     def lost(self) -> int:
-        """Events lost so far, exact."""
-        return int((self._sources.states["lost_events"] - self._lost_before).sum())
+        """Entries and exits lost so far, exact."""
+        return int(self.site_lost(len(self._weights)) @ self._weights)
 
     @property
     def no_goroutine(self) -> int:

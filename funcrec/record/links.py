@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.record import shelter
-from funcrec.record.attach import Attacher, Link, of_generation
+from funcrec.record.attach import Attacher, EndedError, Link, of_generation
 from funcrec.record.rings import Rows
 
 
@@ -97,10 +97,17 @@ class Links:
 
     def _attach(self, stage: _Stage) -> None:
         cookies = [of_generation(cookie, stage.generation) for cookie in stage.cookies.tolist()]
-        # Those that have ended since the first attach are left out.
-        pids = [pid for pid in self._pids if not self._epoch or os.path.exists(f"/proc/{pid}")]
-        if pids or not self._pids:
-            stage.links += self._attacher.attach(stage.offsets.tolist(), cookies, pids)
+        # Once the recording is open, those that have ended are left out.
+        is_open = not self._control["closed"][0]
+        pids = [pid for pid in self._pids if not is_open or os.path.exists(f"/proc/{pid}")]
+        while pids or not self._pids:
+            try:
+                stage.links += self._attacher.attach(stage.offsets.tolist(), cookies, pids)
+                return
+            except EndedError as ended:
+                if not is_open and len(pids) == 1:
+                    raise
+                pids.remove(ended.pid)
 
     def close(self) -> None:
         """Disarm, the last stage first; safe to call twice."""

@@ -6,9 +6,15 @@ Knows nothing of rings or files: numbers in, LostRecords out.
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.trace.records import LostRecord
+from funcrec.plan.sites import ProbePlan
+from funcrec.trace.records import EVENTS_OF_ROLE, LostRecord
 
 _MAX_WINDOWS = 256  # per ring and round; more are merged with their neighbours
+
+
+def event_weights(plan: ProbePlan) -> NDArray[np.int64]:
+    """How many entries and exits an event of each site is, i64."""
+    return np.array([EVENTS_OF_ROLE.get(site.role, 0) for site in plan.sites], dtype=np.int64)
 
 
 class LossLedger:
@@ -19,9 +25,10 @@ class LossLedger:
     Args:
         sequence: last number given out on each ring before the recording.
         start_ns: no event is older.
+        weights: i64 per site, how many entries and exits an event there is.
     """
 
-    def __init__(self, sequence: NDArray[np.uint64], start_ns: int) -> None:
+    def __init__(self, sequence: NDArray[np.uint64], start_ns: int, weights: NDArray[np.int64]) -> None:
         rings = len(sequence)
         self._counted = [0] * rings  # by the kernel, so far
         self._owed = [0] * rings  # counted but not yet given a window
@@ -29,6 +36,8 @@ class LossLedger:
         self._last_ns = [start_ns] * rings
         self._sites: NDArray[np.uint64] | None = None
         self._owed_sites: dict[int, int] = {}
+        self._weights = weights
+        self._owed_events = 0  # entries and exits among those without a window; sites tell them, not rings
         self.total = 0
 
     def count(self, lost_by_ring: NDArray[np.uint64], lost_by_site: NDArray[np.uint64]) -> None:
@@ -51,6 +60,7 @@ class LossLedger:
         self._sites = sites
         for site in np.flatnonzero(fresh).tolist():
             self._owed_sites[site] = self._owed_sites.get(site, 0) + int(fresh[site])
+        self._owed_events += int(fresh[: len(self._weights)].astype(np.int64) @ self._weights)
 
     def place(self, ring: int, sequence: NDArray[np.uint32], time_ns: NDArray[np.int64]) -> list[LostRecord]:
         """Find the gaps among the events of one ring drained in this round (in ring order)."""
@@ -83,15 +93,19 @@ class LossLedger:
         return records
 
     def _record(self, ring: int, first_ns: int, last_ns: int, count: int) -> LostRecord:
+        """A record of losses no longer owed, with their share of the entries and exits; the last one has the rest."""
         by_site = {site: min(lost, count) for site, lost in self._owed_sites.items()}
-        return LostRecord(ring=ring, first_ns=first_ns, last_ns=last_ns, count=count, by_site=by_site)
+        events = self._owed_events * count // (count + sum(self._owed))
+        self._owed_events -= events
+        return LostRecord(ring, first_ns, last_ns, count, by_site=by_site, events=events)
 
     def finish(self, now_ns: int) -> list[LostRecord]:
         """Give the losses that no later event has placed a window up to now."""
-        records = [
-            self._record(ring, self._last_ns[ring], now_ns, owed) for ring, owed in enumerate(self._owed) if owed > 0
-        ]
-        self._owed = [0] * len(self._owed)
+        records = []
+        for ring, owed in enumerate(self._owed):
+            if owed:
+                self._owed[ring] = 0
+                records.append(self._record(ring, self._last_ns[ring], now_ns, owed))
         self._owed_sites = {}
         return records
 

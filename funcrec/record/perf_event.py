@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
+from funcrec.record.attach import EndedError
 from funcrec.record.machine import machine
 from funcrec.record.syscall import LINK_CREATE, bpf, syscall
 
@@ -90,7 +91,7 @@ def explain(code: int, what: str, pid: int = 0) -> FuncrecError:
     if code in (errno.EPERM, errno.EACCES):
         return HostError(f"the kernel does not let this process {what}", remedy="run as root; funcrec doctor says more")
     if code == errno.ESRCH:
-        return FuncrecError(f"process {pid} ended before the probes were in place", remedy="start it again and retry")
+        return EndedError(pid)
     if code == errno.EMFILE:
         return HostError(f"no file descriptor is left to {what}", remedy="ulimit -n 65536, or name fewer functions")
     reason = os.strerror(code) if code in errno.errorcode else f"error {code}"

@@ -23,6 +23,7 @@ from funcrec.record.known import KnownFunctions
 from funcrec.record.launch import LaunchedProgram, program_path, sudo_caller
 from funcrec.record.live import Translator
 from funcrec.record.loop import WAITED_SIGNALS, Loop, waited_signals
+from funcrec.record.losses import event_weights
 from funcrec.record.machine import check_fits, machine
 from funcrec.record.memory import give_back, settle
 from funcrec.record.places import image_facts
@@ -124,10 +125,11 @@ class _Session:
                 probes.install_results(plan)
             if self._exits == ExitMode.AUTO:
                 probes.install_chains(plan)
+            drain = Drain(sources, event_weights(plan))
             del plan
             writer = TraceSeries(request.output, lambda clock: self._header(clock, costs), request.limits.files)
             try:
-                self._record(probes, values, costs, Drain(sources), writer)
+                self._record(probes, values, costs, drain, writer)
             finally:
                 writer.abandon()
         finally:

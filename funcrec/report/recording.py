@@ -149,8 +149,8 @@ class Recording:
 
     @property
     def lost_events(self) -> int:
-        """Events that happened and are not in the trace."""
-        return sum(record.count for record in self.lost if record.kind == "events")
+        """Entries and exits that happened and are not in the trace."""
+        return sum(record.lost for record in self.lost if record.kind == "events")
 
     @property
     def lost_values(self) -> int:

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from funcrec.report.recording import Recording
-from funcrec.trace.records import SiteRecord, SiteRole
+from funcrec.trace.records import EVENTS_OF_ROLE, SiteRecord, SiteRole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +48,7 @@ class Trace(Recording):
 
 def events_of(hits: "NDArray[np.int64]", sites: list[SiteRecord]) -> int:
     """Return how many entries and exits some events are, counted by site."""
-    counts: dict[int, int] = {SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2}
-    return sum(counts.get(site.role, 0) * int(n) for site, n in zip(sites, hits, strict=True))
+    return sum(EVENTS_OF_ROLE.get(site.role, 0) * int(n) for site, n in zip(sites, hits, strict=True))
 
 
 def calls_of(hits: "NDArray[np.int64]", sites: list[SiteRecord]) -> int:

@@ -88,18 +88,20 @@ def encode_lost(losses: list[LostRecord]) -> dict[str, Any]:
         [loss.ring, loss.first_ns, loss.last_ns, loss.count, loss.kind, list(loss.by_site), list(loss.by_site.values())]
         for loss in losses
     ]
-    return {"record": "lost", "losses": rows}
+    return {"record": "lost", "losses": rows, "events": [loss.lost for loss in losses]}
 
 
 def decode_lost(fields: dict[str, Any], n: int, sites: int) -> list[LostRecord]:
     """Decode n losses; `sites` is how many are known."""
-    losses = []
-    for ring, first, last, count, kind, at, counts in Body(fields).rows(
-        "losses", n, u32, time_ns, time_ns, u64, text, array_of(integer(0, sites - 1)), array_of(u64)
-    ):
+    body, losses = Body(fields), []
+    rows = body.rows("losses", n, u32, time_ns, time_ns, u64, text, array_of(integer(0, sites - 1)), array_of(u64))
+    told: list[int | None] = body.value("events", array_of(u64)) if "events" in body else [None] * n
+    if len(told) != n:
+        raise BadRecordError(f"it tells the events of {len(told)} losses instead of {n}")
+    for (ring, first, last, count, kind, at, counts), events in zip(rows, told, strict=True):
         if first > last or kind not in _LOST_KINDS or len(at) != len(counts) or not all(0 < n <= count for n in counts):
             raise BadRecordError("it has a loss that contradicts itself")
-        losses.append(LostRecord(ring, first, last, count, kind, dict(zip(at, counts, strict=True))))
+        losses.append(LostRecord(ring, first, last, count, kind, dict(zip(at, counts, strict=True)), events))
     return losses
 
 

@@ -3,8 +3,10 @@
 No bcc, no ELF: the writer gets these from `record`, the reader gives them to `report`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,10 @@ class SiteRole(IntEnum):
     FATAL = 6
     START = 7
     FAULT = 8
+
+
+# How many entries and exits an event of a site is, by the site's role; of others none.
+EVENTS_OF_ROLE: Mapping[int, int] = MappingProxyType({SiteRole.ENTRY: 1, SiteRole.EXIT: 1, SiteRole.POINT: 2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,7 @@ class LostRecord:
 
     kind is "events" or "values". by_site: site id -> at most how many of them were lost there (sites and places are
     counted apart, so the sum may be above count; when it is below, the sites of some are unknown).
+    events: the entries and exits among them, exact over all records of a file; None: not told apart.
     damaged: the reader made this one because a part of the file cannot be read; such a record is never in a file.
     """
 
@@ -212,7 +219,13 @@ class LostRecord:
     count: int
     kind: str = "events"
     by_site: dict[int, int] = field(default_factory=dict)
+    events: int | None = None
     damaged: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Entries and exits, or captures, that are not in the trace."""
+        return self.count if self.events is None else self.events
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from funcrec.record.attach_multi import MultiAttacher
 from funcrec.record.codegen import PidFilter
 from funcrec.record.compile import Compiler, Program
 from funcrec.record.drain import Drain
+from funcrec.record.losses import event_weights
 from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
 
@@ -42,7 +43,7 @@ def recording(executable: Executable, plan: ProbePlan) -> Iterator[None]:
         gated=False,
         chained=True,
     )
-    drain = Drain(probes.load())
+    drain = Drain(probes.load(), event_weights(plan))
     probes.install_chains(plan)
     drain.start()
     try:

@@ -19,6 +19,7 @@ from funcrec.plan.programs import ValueLimits
 from funcrec.plan.sites import ExitMode
 from funcrec.record.codegen import PidFilter
 from funcrec.record.drain import Drain
+from funcrec.record.losses import event_weights
 from funcrec.record.probes import Probes
 from funcrec.report.conditions import holds
 from funcrec.report.trace import Trace
@@ -61,7 +62,7 @@ def _recording(
         condition=test.lowered if test else None,
         chained=exits == ExitMode.AUTO,
     )
-    drain = Drain(probes.load())
+    drain = Drain(probes.load(), event_weights(plan))
     if values is not None:
         probes.install_values(values, plan.sites)
     if test is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import Role
+from funcrec.record.attach import EndedError
 from funcrec.record.codegen import PidFilter
 from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
@@ -102,6 +103,35 @@ def test_what_is_let_go_while_probes_are_set_is_not_armed(
         told = [(name[row["site"]], plan.sites[row["site"]].role) for row in rows if row["pid"] == program.pid]
         assert ("main.outer", Role.ENTRY) in told
         assert ("main.calm", Role.ENTRY) not in told
+    finally:
+        subject.close()
+
+
+def test_a_process_that_ends_while_probes_are_set_does_not_end_the_recording_of_others(
+    require_bpf: None, start_program: Callable[..., Program], hot: Path
+) -> None:
+    executable = Executable.open(str(hot))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    plan = build_plan(executable, ["main.calm", "main.outer"], [], max_probes=200)
+    numbers = {plan.functions[site.function].name: number for number, site in enumerate(plan.sites)}
+    subject = Probes(
+        executable.runtime_layout, max_sites=200, buffer_bytes=8 << 20, pid_filter=PidFilter.NONE, gated=False
+    )
+    try:
+        sources = subject.load()
+        program = start_program(hot, "101", "1", "wait")
+        assert program.read_line() == "ready"
+        with pytest.raises(EndedError, match=str(ended.pid)):
+            subject.attach(plan, str(hot), [ended.pid], entry_only=False)
+        subject.detach()
+        subject.attach(plan, str(hot), [program.pid, ended.pid], entry_only=False)
+        subject.drop([numbers["main.calm"]])
+        program.proceed()
+        assert program.read_line() == "done"
+        sites = np.concatenate([ring.drain() for ring in sources.rings])["site"]
+        assert numbers["main.outer"] in sites
+        assert numbers["main.calm"] not in sites
     finally:
         subject.close()
 

@@ -2,7 +2,9 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
+from funcrec.trace.reader import TraceReader
 from tests import truth
 from tests.conftest import Program, RecordedTrace, Starter, funcrec, probes
 from tests.integration.scenarios import patterns, workload
@@ -59,3 +61,31 @@ def test_every_view_says_what_was_lost(start_recording: Starter, start_program: 
         assert grouped in shown.stdout + shown.stderr, view
     strict = funcrec("report", trace.path, "--strict", check=False)
     assert strict.returncode == 3
+
+
+def test_calls_of_one_event_and_ends_of_goroutines_add_up(
+    start_recording: Starter, start_program: Callable[..., Program], hot: Path
+) -> None:
+    """Leaves begin and end in one event, which counts as both; what tells the end of a goroutine counts as neither."""
+    count, goroutines = 503, 24
+    program = start_program(hot, str(count), str(goroutines), "wait")
+    assert program.read_line() == "ready"
+    options = ["-p", str(program.pid), "--buffer", "64K"]
+    recording = start_recording(hot, ["main.hot*", "main.outer"], options=options)
+    recording.wait_armed()
+    recording.interrupt(signal.SIGSTOP)
+    program.proceed()
+    assert program.read_line() == "done"
+    recording.interrupt(signal.SIGCONT)
+    program.proceed()
+    assert program.finish() == 0
+    trace = recording.finish()
+    assert trace.status == 0, trace.stderr
+    assert trace.info["lost"] > 0
+    calls = goroutines * (9 * count + 1)  # hot0 twice: hot7 calls it, too
+    assert trace.info["events"] + trace.info["lost"] == 2 * calls
+    assert sum(loss["count"] for loss in trace.info["losses"]) == trace.info["lost"]
+    with trace.path.open("rb") as file:
+        reader = TraceReader(file)
+    missing = sum(record.count for record in reader.lost)
+    assert missing < trace.info["lost"], "most of what is lost are leaves"

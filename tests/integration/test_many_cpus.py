@@ -9,6 +9,7 @@ from funcrec.plan.builder import build_plan
 from funcrec.plan.programs import ValueLimits
 from funcrec.record.codegen import PidFilter
 from funcrec.record.drain import Drain
+from funcrec.record.losses import event_weights
 from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
 from tests.conftest import Program
@@ -38,7 +39,7 @@ def test_as_many_rings_as_cpus(require_bpf: None, start_program: Callable[..., P
         program = start_program(binary, str(COUNT), str(GOROUTINES), "wait")
         assert program.read_line() == "ready"
         subject.list_pid(program.pid)
-        drain = Drain(sources)
+        drain = Drain(sources, event_weights(plan))
         subject.attach(plan, str(binary), [], entry_only=False)
         program.proceed()
         assert program.read_line() == "done"
@@ -47,13 +48,13 @@ def test_as_many_rings_as_cpus(require_bpf: None, start_program: Callable[..., P
         batches = drain.take()
     finally:
         subject.close()
-    recorded = sum(len(batch.events) for batch in batches)
-    placed = sum(record.count for batch in batches for record in batch.lost)
+    weights = event_weights(plan)
+    placed = sum(record.lost for batch in batches for record in batch.lost)
     sites = np.concatenate([batch.events["site"] for batch in batches])
     by_site = np.bincount(sites, minlength=len(plan.sites)) + drain.site_lost(len(plan.sites))
     hits = np.array([0 if site.spare else GOROUTINES * COUNT for site in plan.sites])
     assert drain.lost == placed > 0
-    assert recorded + drain.lost == by_site.sum()
+    assert weights[sites].sum() + drain.lost == (weights * by_site).sum()
     names = {function.name: number for number, function in enumerate(plan.functions)}
     for name in ("main.calm", "main.hot1"):
         of_it = [number for number, site in enumerate(plan.sites) if site.function == names[name] and hits[number]]

@@ -168,12 +168,12 @@ def _losses(trace: "Trace") -> str:
             {
                 "ph": "i",
                 "s": "g",
-                "name": f"{record.count} {record.kind} lost",
+                "name": f"{record.lost} {record.kind} lost",
                 "cat": "lost",
                 "ts": max(record.first_ns - start, 0) / 1000,
                 "pid": 0,
                 "tid": 0,
-                "args": {"count": record.count, "window_ns": record.last_ns - record.first_ns, "ring": record.ring},
+                "args": {"count": record.lost, "window_ns": record.last_ns - record.first_ns, "ring": record.ring},
             }
         )
         + ",\n"

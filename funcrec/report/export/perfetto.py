@@ -324,9 +324,9 @@ def _losses(trace: "Trace") -> bytes:
     """An instant at the begin of each window in which events were lost."""
     packets = []
     for record in trace.lost:
-        facts = {"count": record.count, "window_ns": record.last_ns - record.first_ns, "ring": record.ring}
+        facts = {"count": record.lost, "window_ns": record.last_ns - record.first_ns, "ring": record.ring}
         notes = b"".join(wire.field(4, annotation(wire.field(10, key), value)) for key, value in facts.items())
         event = wire.field(9, _INSTANT) + wire.field(11, _LOSSES)
-        event += wire.field(23, f"{record.count} {record.kind} lost") + notes
+        event += wire.field(23, f"{record.lost} {record.kind} lost") + notes
         packets.append(_packet(wire.field(8, record.first_ns), wire.field(13, _NEEDS), wire.field(11, event)))
     return b"".join(packets)

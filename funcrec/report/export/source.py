@@ -94,7 +94,7 @@ class Source:
     @property
     def lost_events(self) -> int:
         """Number of events that could not be delivered, over the whole trace."""
-        return sum(record.count for record in self.trace.lost if record.kind == "events")
+        return self.trace.lost_events
 
     @property
     def function_names(self) -> list[str]:

@@ -12,7 +12,7 @@ from funcrec.report.request import OutputRequest
 from funcrec.report.text import printable
 from funcrec.report.views.heading import counted
 from funcrec.report.views.lines import Index, Lines
-from funcrec.trace.records import GoroutineRecord, LostRecord
+from funcrec.trace.records import EVENTS_OF_ROLE, GoroutineRecord, LostRecord
 from funcrec.units import format_duration
 
 if TYPE_CHECKING:
@@ -66,15 +66,19 @@ class _Within:
 
 
 def _loss(trace: "Trace", record: LostRecord, output: OutputRequest) -> str:
-    what = "event" if record.kind == "events" else "value"
-    text = f"------- {counted(record.count, what)} lost here"
+    of_events = record.kind == "events"
+    # None of calls: only such as tell how goroutines begin and end.
+    what = counted(record.lost, "event" if of_events else "value") if record.lost else "events of the runtime"
+    text = f"------- {what} lost here"
     if record.last_ns > record.first_ns:
         text += f", within {format_duration(record.last_ns - record.first_ns)}"
     by_function: dict[str, int] = {}
     names = function_names(trace, output.names)
     for site, count in record.by_site.items():
-        name = names[trace.sites[site].function] if site < len(trace.sites) else "?"
-        by_function[name] = by_function.get(name, 0) + count
+        name = names[trace.sites[site].function]
+        events = EVENTS_OF_ROLE.get(trace.sites[site].role, 0) if of_events else 1
+        if events:
+            by_function[name] = by_function.get(name, 0) + count * events
     most = sorted(by_function.items(), key=lambda item: (-item[1], item[0]))
     if most:
         listed = ", ".join(f"{printable(name)} {count}" for name, count in most[:3])

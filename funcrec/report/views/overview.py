@@ -74,7 +74,7 @@ def overview(trace: Trace) -> dict[str, Any]:
         "losses": [
             {
                 "kind": record.kind,
-                "count": record.count,
+                "count": record.lost,
                 "first_ns": record.first_ns - trace.start_ns,
                 "last_ns": record.last_ns - trace.start_ns,
             }

@@ -35,7 +35,7 @@ def test_losses_of_64_rings_are_exact() -> None:
     """Made-up rings that lose at random and are drained in rounds: all is accounted for, each loss in its gap."""
     rng = np.random.default_rng(64)
     rings = 64
-    subject = LossLedger(np.zeros(rings, dtype=np.uint64), start_ns=0)
+    subject = LossLedger(np.zeros(rings, dtype=np.uint64), start_ns=0, weights=np.array([2]))
     lost = np.zeros(rings, dtype=np.uint64)
     sequence = [0] * rings
     total, records = 0, []
@@ -59,5 +59,6 @@ def test_losses_of_64_rings_are_exact() -> None:
             records += found
     records += subject.finish(50_000_000)
     assert sum(record.count for record in records) == total == subject.total
+    assert sum(record.lost for record in records) == 2 * total
     by_ring = np.bincount([record.ring for record in records], [record.count for record in records], minlength=rings)
     assert (by_ring == lost).all()

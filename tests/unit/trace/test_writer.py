@@ -83,7 +83,7 @@ def test_tables_come_back_in_several_pieces():
 
 def test_facts_come_back():
     made = Made(snapshot())
-    losses = [LostRecord(3, 5, 9, 40, by_site={0: 30, 7: 2}), LostRecord(0, 1, 1, 2, "values")]
+    losses = [LostRecord(3, 5, 9, 40, by_site={0: 30, 7: 2}, events=62), LostRecord(0, 1, 1, 2, "values", events=2)]
     processes = [
         ProcessRecord(7, 100, command=["a", HOSTILE]),
         ProcessRecord(8, 50, 60, 3, 7, "/bin/x"),

@@ -124,7 +124,7 @@ def _facts(source: Source, name: str, calls: int, recorded: int) -> dict[str, An
     trace = source.trace
     header = trace.header
     started = datetime.fromtimestamp(header.clock.realtime_ns / 1e9, UTC)
-    lost = sorted(trace.lost, key=lambda record: -record.count)[:_MAX_LOSSES]
+    lost = sorted(trace.lost, key=lambda record: -record.lost)[:_MAX_LOSSES]
     facts: dict[str, Any] = printable_tree(
         {
             "name": name,
@@ -143,7 +143,7 @@ def _facts(source: Source, name: str, calls: int, recorded: int) -> dict[str, An
                 {
                     "first_ns": record.first_ns - trace.start_ns,
                     "last_ns": record.last_ns - trace.start_ns,
-                    "count": record.count,
+                    "count": record.lost,
                     "kind": record.kind,
                 }
                 for record in lost

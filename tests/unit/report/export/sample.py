@@ -55,6 +55,10 @@ class SampleTrace:
     lost: list[LostRecord] = field(default_factory=list)
     start_ns: int = START_NS
 
+    @property
+    def lost_events(self) -> int:
+        return sum(record.lost for record in self.lost if record.kind == "events")
+
 
 def make(
     calls: int = 200, goroutines: int = 3, seed: int = 1, *, names: list[str] | None = None, broken: bool = True
