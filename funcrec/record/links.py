@@ -16,6 +16,8 @@ from funcrec.record import shelter
 from funcrec.record.attach import Attacher, EndedError, Link, of_generation
 from funcrec.record.rings import Rows
 
+_SMALL = 256  # sites
+
 
 @dataclass
 class _Stage:
@@ -93,6 +95,7 @@ class Links:
             closing = old
         finally:
             _close(closing.links)
+            closing.links = []
             self._control["epoch"] = 0
 
     def _attach(self, stage: _Stage) -> None:
@@ -109,16 +112,19 @@ class Links:
                     raise
                 pids.remove(ended.pid)
 
-    def close(self) -> None:
-        """Disarm, the last stage first; safe to call twice."""
-        while self._stages:
-            _close(self._stages.pop().links)
+    def close(self, others: Sequence[Link] = ()) -> None:
+        """Disarm all at once, with small links of others that go too; safe to call twice."""
+        large: list[Link] = []
+        small = [*others]
+        for stage in self._stages:
+            (small if len(stage.sites) <= _SMALL else large).extend(stage.links)
+        self._stages = []
+        _close(large, small)
         self._attacher.close()
 
 
-def _close(links: list[Link]) -> None:
-    if not links:
-        return
-    shelter.given_up([link.disarm for link in links])
-    while links:
-        links.pop().close()
+def _close(links: Sequence[Link], small: Sequence[Link] = ()) -> None:
+    if links or small:
+        shelter.given_up([link.disarm for link in links], [link.disarm for link in small])
+    for link in (*links, *small):
+        link.close()

@@ -263,6 +263,7 @@ class Probes:
         entry_only: bool,
         twins: Mapping[int, str] | None = None,
         leave_out: Callable[[], Collection[int]] = tuple,
+        idle: bool = False,
     ) -> None:
         """Arm all sites, then record what they see: nothing counts before the last one is there.
 
@@ -273,6 +274,7 @@ class Probes:
             entry_only: no exits.
             twins: processes of these that run another file of the same contents, and its path.
             leave_out: called when some are armed; returns sites that are not to be armed any more.
+            idle: no process runs the file, and nothing will be hit: a link for each stage will do.
         """
         self._control["closed"] = 1
         self._links = Links(self._attacher(path, twins=twins), self._control, pids)
@@ -289,15 +291,20 @@ class Probes:
                 for number, site in enumerate(plan.sites)
                 if site.role in wanted and site.kind != SiteKind.CHAINED and not site.spare
             ]
-            self._arm_stage(plan, numbers, left_out, leave_out)
+            first = len(numbers) if idle else _FIRST_PART
+            self._arm_stage(plan, numbers, first, left_out, leave_out)
         self._idle_hits = map_array(self._descriptors["idle_hits"], self._sites, "<u8")  # without the calibration's
         self._control["closed"] = 0
 
     def _arm_stage(
-        self, plan: ProbePlan, numbers: list[int], left_out: set[int], leave_out: Callable[[], Collection[int]]
+        self,
+        plan: ProbePlan,
+        numbers: list[int],
+        size: int,
+        left_out: set[int],
+        leave_out: Callable[[], Collection[int]],
     ) -> None:
         """Arm sites in parts, which grow as long as they are quick: not in a program that hits them all the time."""
-        size = _FIRST_PART
         while numbers:
             part, numbers = numbers[:size], numbers[size:]
             began = time.monotonic()
@@ -371,7 +378,8 @@ class Probes:
         """End the recording at one moment for every goroutine, then disarm; calls in flight stay open."""
         if self._links is not None:
             self._control["closed"] = 1
-            self._links.close()
+            # Those of the calibration too: who waits for one link may wait for all.
+            self._links.close(self._scrap.hand_out() if self._scrap is not None else ())
 
     def list_pid(self, pid: int) -> None:
         """Put a process on the list that the pid filter goes by.

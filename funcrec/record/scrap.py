@@ -40,7 +40,7 @@ class Scrap:
         self._attacher: Attacher | None = None
 
     def attach(self, attacher: Attacher, generation: int = 0) -> None:
-        """Put probes on all its sites; they stay until `close`, since taking them away takes long.
+        """Put probes on all its sites; they stay until the end, since taking them away takes long.
 
         Args:
             attacher: of the loaded `hit` to this file; closed with the scrap.
@@ -66,10 +66,15 @@ class Scrap:
         """Its number."""
         return self._first_site + _KINDS.index(kind)
 
+    def hand_out(self) -> list[Link]:
+        """Its links, for the caller to close."""
+        links, self._links = self._links, []
+        return links
+
     def close(self) -> None:
         """Take the probes away; safe to call twice."""
-        while self._links:
-            self._links.pop().close()
+        for link in self.hand_out():
+            link.close()
         if self._attacher is not None:
             self._attacher.close()
         if self._descriptor >= 0:

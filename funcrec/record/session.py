@@ -299,6 +299,7 @@ class _Session:
             twins=chosen.twins,
             entry_only=self._request.entry_only,
             leave_out=loop.judge_arming,
+            idle=not found,
         )
 
     def _shed_privilege(self, plan: ProbePlan) -> None:

@@ -74,19 +74,22 @@ def made(makes: Sequence[Callable[[], tuple[int, int]]]) -> list[int]:
     return descriptors
 
 
-def given_up(closes: Sequence[Callable[[], None]]) -> None:
+def given_up(closes: Sequence[Callable[[], None]], small: Sequence[Callable[[], None]] = ()) -> None:
     """Close descriptors of ours; children give them up last, and are gone when this returns.
 
-    The kernel lets everybody wait for some hundredths of a second with each link that goes. They can wait together.
+    The kernel lets everybody wait for some hundredths of a second with each link that goes. They can wait together; but
+    site by site they are in each other's way (dup_mmap_sem in kernel/events/uprobes.c), so those of many sites
+    take turns.
 
     Args:
         closes: each closes some, in any order.
+        small: the same for links of few sites.
     """
-    count = max(1, min(_TOGETHER, len(closes) // 4))
-    shares = [closes[first::count] for first in range(count)]
+    shares = [*_shares(closes, len(closes) // 4), *_shares(small, len(small))]
+    closes = [*closes, *small]
     waiting, over = os.pipe()
     children = []
-    for own in range(count):
+    for own in range(len(shares)):
         children.append(_fork())
         if children[-1] == 0:
             try:
@@ -103,6 +106,11 @@ def given_up(closes: Sequence[Callable[[], None]]) -> None:
         os.close(over)
         for child in children:
             _reap(child)
+
+
+def _shares(closes: Sequence[Callable[[], None]], wanted: int) -> list[Sequence[Callable[[], None]]]:
+    count = max(1, min(_TOGETHER, wanted))
+    return [closes[first::count] for first in range(count)] if closes else []
 
 
 def _call(closes: Iterable[Callable[[], None]]) -> None:
