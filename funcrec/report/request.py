@@ -91,6 +91,11 @@ class FilterRequest:
     pids: tuple[int, ...] = ()
     overhead: Overhead = Overhead.KEEP
 
+    @property
+    def of_ends(self) -> bool:
+        """Whether calls pass by how they ended."""
+        return self.min_ns is not None or self.max_ns is not None or bool(self.where)
+
 
 @dataclass(frozen=True, slots=True)
 class OutputRequest:

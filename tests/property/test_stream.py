@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from funcrec.errors import UsageError
 from funcrec.report.answers.diff import DiffRequest
+from funcrec.report.answers.goroutines import GoroutinesRequest, goroutines_of
 from funcrec.report.answers.graph import GraphRequest, graph_of
 from funcrec.report.answers.hist import HistRequest, hist_of
 from funcrec.report.answers.hist import rows_of as hist_rows
@@ -49,8 +50,8 @@ def tree_trace(seed: int, calls: int, drop: float) -> Trace:
     events = [event for event in random_tree_events(rng, calls) if rng.random() >= drop]
     trace = make_trace([events[low : low + 20] for low in range(0, len(events), 20)], call_sites=PLACES)
     trace.goroutines += [
-        GoroutineRecord(100, goid, goid - 1, 1 + rng.randrange(2), "main.work", rng.choice([0, 1050, 1 << 40]))
-        for goid in (1, 2, 3)
+        GoroutineRecord(100, goid, goid - 1, 1 + rng.randrange(2), entry, rng.choice([0, 1050, 1 << 40]))
+        for goid, entry in enumerate(("main.work", "main.a", "main.b"), 1)
     ]
     if seed % 3:  # else nothing says that there is one process only
         trace.processes.append(ProcessRecord(100, 0, -1, -1, 1, "/srv/svc", ["svc"]))
@@ -207,6 +208,17 @@ def test_windows_tell_durations_in_the_order_of_the_whole(
     (facts, whole), (same, parts) = (durations_of(trace, "x", request, each) for each in (WHOLE, size))
     assert same == facts
     assert by_key(parts) == by_key(whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(20, 200), st.sampled_from([0.0, 0.0, 0.1]), requests, st.integers(20, 90))
+def test_goroutines_of_windows_are_those_of_the_whole(
+    seed: int, calls: int, drop: float, filters: dict[str, Any], size: int
+) -> None:
+    trace = tree_trace(seed, calls, drop)
+    request = GoroutinesRequest(filter_request(**filters))
+    whole, parts = (goroutines_of(trace, "x", request, each) for each in (WHOLE, size))
+    assert parts == whole
 
 
 def paths(tree: Tree) -> dict[tuple[str, ...], tuple[int, ...]]:

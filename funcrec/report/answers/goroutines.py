@@ -1,23 +1,29 @@
 """goroutines: who started whom, from where, for how long, and what of it was busy."""
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funcrec.report.answers.adding import added_up
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
 from funcrec.report.exact import sum_by
-from funcrec.report.facts import Facts, facts_of
-from funcrec.report.filters import Selection, select
+from funcrec.report.facts import Facts
+from funcrec.report.filters import Selection
 from funcrec.report.grouping import encode_pairs
 from funcrec.report.labels import caller_names, short_name
 from funcrec.report.request import FilterRequest, Names
+from funcrec.report.stream import Finished, Stream
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Row
+from funcrec.report.windows import SIZE, ApartError
 
 UNKNOWN = "unknown"
+_NEVER = np.iinfo(np.int64).max
 _WRAPPER = re.compile(r"\.gowrap\d+$")
 
 
@@ -39,37 +45,65 @@ class Goroutines:
 
 @dataclass(frozen=True, slots=True)
 class _Lives:
-    """What calls say about K goroutines, times in monotonic ns; `ended` is a State, -1 where no call tells."""
+    """What calls say about K goroutines (pid and goid), times in monotonic ns.
+
+    Attributes:
+        told: the State of the last call that tells how the goroutine ended, -1 where none does. told_ns: its start.
+        open: bool, a call goes on.
+    """
 
     keys: list[tuple[int, int]]
     calls: NDArray[np.int64]
     busy_ns: NDArray[np.int64]
     first_ns: NDArray[np.int64]
     last_ns: NDArray[np.int64]
-    ended: NDArray[np.int64]
+    told: NDArray[np.int64]
+    told_ns: NDArray[np.int64]
+    open: NDArray[np.bool_]
+
+    def ended(self, number: int) -> str:
+        """How a goroutine ended, or that nobody knows."""
+        told = State.OPEN if self.open[number] else self.told[number]
+        return UNKNOWN if told < 0 or told == State.LOST else State(told).label
 
 
 def goroutines_task(file: TraceFile, request: GoroutinesRequest) -> Goroutines:
     """List the goroutines of one trace; under a filter those that have a call shown."""
-    selection = select(Trace(file.path), request.filters)
-    return Goroutines(facts_of(selection, file.name), list_goroutines(selection, file.name, request.names))
+    return goroutines_of(Trace(file.path), file.name, request)
+
+
+def goroutines_of(trace: Trace, name: str, request: GoroutinesRequest, size: int = SIZE) -> Goroutines:
+    """List the goroutines of a trace, window by window (of about `size` events)."""
+    # Which calls are outermost of those shown depends on callers that are still open.
+    if not request.filters.of_ends:
+        with suppress(ApartError):
+            return _added(Finished(trace, request.filters, size), trace, name, request)
+    return _added(Stream(trace, request.filters, size), trace, name, request)
+
+
+def _added(stream: Finished | Stream, trace: Trace, name: str, request: GoroutinesRequest) -> Goroutines:
+    facts, lives = added_up(stream, trace, name, _lives, _merged)
+    return Goroutines(facts, _rows(trace, lives, name, request.names, everything=facts.shown == facts.calls))
 
 
 def list_goroutines(selection: Selection, file: str, names: Names) -> list[Row]:
     """One row per goroutine in the order of their starts: what it is, who started it, and what calls say about it."""
-    trace, lives = selection.trace, _lives(selection)
+    return _rows(selection.trace, _lives(selection), file, names, everything=selection.is_everything)
+
+
+def _rows(trace: Trace, lives: _Lives, file: str, names: Names, *, everything: bool) -> list[Row]:
     at = {key: number for number, key in enumerate(lives.keys)}
     known = {(record.pid, record.goid): record for record in trace.goroutines}
-    everything = {**known, **at} if selection.is_everything else at
+    listed = {**known, **at} if everything else at
     callers = caller_names(trace, names)
     rows: list[Row] = []
-    for pid, goid in everything:
+    for pid, goid in listed:
         record, number = known.get((pid, goid)), at.get((pid, goid))
         site = trace.call_sites[record.created_at - 1] if record is not None and record.created_at else None
         entry = record.entry if record is not None and record.entry else None
         seen = [record.first_ns] if record is not None else []
         seen += [int(lives.first_ns[number])] if number is not None else []
-        ended = UNKNOWN if number is None or lives.ended[number] < 0 else State(lives.ended[number]).label
+        ended = UNKNOWN if number is None else lives.ended(number)
         last = None if number is None or ended == State.OPEN.label else int(lives.last_ns[number]) - trace.start_ns
         rows.append(
             {
@@ -99,19 +133,39 @@ def _lives(selection: Selection) -> _Lives:
     start, end, state = (selection.of(each) for each in (calls.start_ns, calls.end_ns, calls.state))
     outer = selection.of(selection.parents) < 0
     busy = outer & (end >= 0)
-    first, last = np.full(k, np.iinfo(np.int64).max), np.full(k, -1, np.int64)
+    first, last = np.full(k, _NEVER), np.full(k, -1, np.int64)
     np.minimum.at(first, codes, start)
     np.maximum.at(last, codes, np.maximum(start, end))
-    ended = np.full(k, -1, np.int64)
     entry = {(record.pid, record.goid): record.entry for record in selection.trace.goroutines}
     entries = _entry_calls(selection, codes, [entry.get(key, "") for key in keys])
-    told = np.flatnonzero(entries | (state == State.GOEXIT))  # Goexit ends the goroutine from wherever it is called
-    ended[codes[told]] = state[told]
-    ended[codes[state == State.OPEN]] = State.OPEN
-    ended[ended == State.LOST] = -1
-    return _Lives(
-        keys, np.bincount(codes, minlength=k), sum_by(codes[busy], (end - start)[busy], k), first, last, ended
+    telling = np.flatnonzero(entries | (state == State.GOEXIT))  # Goexit ends the goroutine from wherever it is called
+    telling = telling[np.argsort(start[telling], kind="stable")]
+    told, told_ns, still = np.full(k, -1, np.int64), np.full(k, -1, np.int64), np.zeros(k, np.bool_)
+    told[codes[telling]], told_ns[codes[telling]] = state[telling], start[telling]
+    still[codes[state == State.OPEN]] = True
+    calls_of, busy_ns = np.bincount(codes, minlength=k), sum_by(codes[busy], (end - start)[busy], k)
+    return _Lives(keys, calls_of, busy_ns, first, last, told, told_ns, still)
+
+
+def _merged(parts: Sequence[_Lives]) -> _Lives:
+    """What the calls behind all parts say, those that were over earlier first."""
+    place: dict[tuple[int, int], int] = {}
+    moved = [np.array([place.setdefault(key, len(place)) for key in part.keys], np.intp) for part in parts]
+    k = len(place)
+    nothing = np.zeros(k, np.int64)
+    whole = _Lives(
+        list(place), nothing, nothing.copy(), nothing + _NEVER, nothing - 1, nothing - 1, nothing - 1, nothing > 0
     )
+    for part, to in zip(parts, moved, strict=True):
+        whole.calls[to] += part.calls
+        whole.busy_ns[to] += part.busy_ns
+        whole.first_ns[to] = np.minimum(whole.first_ns[to], part.first_ns)
+        whole.last_ns[to] = np.maximum(whole.last_ns[to], part.last_ns)
+        whole.open[to] |= part.open
+        # Of calls that begin at one time the inner one tells, which was over before.
+        later = part.told_ns > whole.told_ns[to]
+        whole.told[to[later]], whole.told_ns[to[later]] = part.told[later], part.told_ns[later]
+    return whole
 
 
 def _entry_calls(selection: Selection, codes: NDArray[np.intp], entry: list[str]) -> NDArray[np.bool_]:

@@ -64,8 +64,7 @@ def graph_of(trace: Trace, name: str, request: GraphRequest, size: int = SIZE) -
     """Merge the calls of a trace, window by window (of about `size` events)."""
     filters = request.filters
     # Whether callers that are still open pass these is known at their end.
-    of_ends = filters.min_ns is not None or filters.max_ns is not None or filters.where
-    if not of_ends:
+    if not filters.of_ends:
         with suppress(ApartError):
             return _added(Finished(trace, filters, size), trace, name, request)
     return _added(Stream(trace, filters, size), trace, name, request)
