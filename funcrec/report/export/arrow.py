@@ -161,14 +161,17 @@ class CallBatches:
 def _texts(cells: "Cells", count: int) -> "pa.Array":
     """Texts of cells; null where they are empty."""
     arrow = load_arrow()
-    lines = b"".join(cells.written(count, b"\n"))
-    if len(lines) >= 1 << 31:  # Arrow says what is wrong
+    pieces, lengths = list[bytes](), [np.zeros(1, np.int64)]
+    for lines in cells.written(count, b"\n"):
+        ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n"))
+        lengths.append(np.diff(ends, prepend=-1) - 1)
+        pieces.append(lines.translate(None, b"\n"))
+    offsets = np.cumsum(np.concatenate(lengths))
+    if offsets[-1] >= 1 << 31:  # Arrow says what is wrong
         return arrow.array([text or None for text in cells.texts(count)], arrow.string())
-    ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) - np.arange(count)
-    offsets = np.concatenate([[0], ends]).astype(np.int32)
     known = np.packbits(np.diff(offsets) > 0, bitorder="little")
-    buffers = [arrow.py_buffer(each) for each in (known.tobytes(), offsets.tobytes(), lines.translate(None, b"\n"))]
-    return arrow.Array.from_buffers(arrow.string(), count, buffers)
+    data = known.tobytes(), offsets.astype(np.int32).tobytes(), b"".join(pieces)
+    return arrow.Array.from_buffers(arrow.string(), count, list(map(arrow.py_buffer, data)))
 
 
 def _indexed(texts: list[str]) -> "tuple[pa.Array, NDArray[np.int32]]":
