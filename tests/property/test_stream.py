@@ -25,6 +25,7 @@ from funcrec.report.request import FilterRequest, filter_request
 from funcrec.report.stream import Stream
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree
+from funcrec.report.views.overview import overview
 from funcrec.trace.records import CallSite, GoroutineRecord, ProcessRecord
 from tests.calltrees import make_trace, random_tree_events
 
@@ -249,3 +250,12 @@ def test_trees_of_windows_are_those_of_the_whole(
     assert paths(parts.callees) == paths(whole.callees)
     above = [None if graph.callers is None else paths(graph.callers) for graph in (parts, whole)]
     assert above[0] == above[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(20, 200), st.sampled_from([0.0, 0.1]), st.integers(20, 90), st.booleans())
+def test_facts_of_windows_are_those_of_the_whole(seed: int, calls: int, drop: float, size: int, true: bool) -> None:
+    whole, trace = (tree_trace(seed, calls, drop) for _ in range(2))
+    told = whole.site_hits
+    trace.reader.site_events = told if true else told[::-1]  # what the file says is not believed
+    assert overview(trace, size) == overview(whole)

@@ -1,34 +1,41 @@
 """What a trace is and holds, as one object for programs and as lines for people."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from funcrec.report.calls import State
+from funcrec.report.calls import Calls, State
 from funcrec.report.grouping import distinct_pairs
 from funcrec.report.overhead import total_cost_ns
+from funcrec.report.request import FilterRequest
+from funcrec.report.stream import Finished
 from funcrec.report.text import Output, printable
 from funcrec.report.trace import Trace
 from funcrec.report.views.heading import command_text, counted, loss_text, recorded_text
 from funcrec.report.views.table import Column, text_column, write_table
+from funcrec.report.windows import SIZE, ApartError
 from funcrec.trace.records import SiteRole
 from funcrec.units import format_duration, format_size
 
 
-def overview(trace: Trace) -> dict[str, Any]:
+def overview(trace: Trace, size: int = SIZE) -> dict[str, Any]:
     """Return the facts of a trace; the keys are a contract, more may be added.
+
+    Args:
+        trace: the recording, read to its end, in windows of about `size` events where these suffice.
+        size: see there.
 
     Raises:
         TraceError: nothing can be read.
     """
-    calls = trace.table()
+    counts = _counts(trace, size)
     reader, header, target = trace.reader, trace.header, trace.header.target
     events = trace.events
-    by_function = np.bincount(calls.function, minlength=len(trace.functions)).tolist()
+    by_function, states = counts.functions.tolist(), counts.states.tolist()
     probed = [site for site in trace.sites if not site.chained]
     sites = np.bincount([site.function for site in probed], minlength=len(trace.functions)).tolist()
     exits = _exits(trace)
-    states = np.bincount(calls.state, minlength=len(State)).tolist()
     closing = trace.closing
     return {
         "version": int(getattr(reader, "version", 1)),
@@ -40,12 +47,12 @@ def overview(trace: Trace) -> dict[str, Any]:
         "closed": closing is not None,
         "reason": closing.reason if closing is not None else None,
         "exit_status": closing.exit_status if closing is not None and closing.exit_status >= 0 else None,
-        "calls": len(calls),
+        "calls": sum(states),
         "events": events,
         "states": {state.label: states[state] for state in State if states[state]},
         "duration_ns": trace.end_ns - trace.start_ns,
         "start_realtime_ns": header.clock.realtime_ns,
-        "goroutines": _goroutines(trace),
+        "goroutines": len(counts.goroutines),
         "go_version": target.get("go_version"),
         "build_id": target.get("go_build_id"),
         "gnu_build_id": target.get("gnu_build_id"),
@@ -115,10 +122,34 @@ def _exit_text(exits: dict[str, int]) -> str:
     return ", ".join(kinds)
 
 
-def _goroutines(trace: Trace) -> int:
-    calls = trace.table()
-    pairs = {(facts.pid, facts.goid) for facts in trace.goroutines}
-    return len(pairs | {(pid, goid) for pid, goid in distinct_pairs(calls.pid, calls.goid) if goid})
+class _Counts:
+    """Calls by function (i64) and by state (i64), and who made them: (process, goroutine)."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.functions, self.states = np.zeros(len(trace.functions), np.int64), np.zeros(len(State), np.int64)
+        self.goroutines = {(facts.pid, facts.goid) for facts in trace.goroutines}
+
+    def add(self, calls: Calls, since: int = 0) -> None:
+        """Take in some calls, from a row on."""
+        self.functions += np.bincount(calls.function[since:], minlength=len(self.functions))
+        self.states += np.bincount(calls.state[since:], minlength=len(State))
+        found = distinct_pairs(calls.pid[since:], calls.goid[since:])
+        self.goroutines |= {(pid, goid) for pid, goid in found if goid}
+
+
+def _counts(trace: Trace, size: int) -> _Counts:
+    told = getattr(trace.reader, "site_events", None)
+    if told is not None:
+        with suppress(ApartError):
+            parts, counts = Finished(trace, FilterRequest(), size), _Counts(trace)
+            for selection in parts:
+                counts.add(selection.calls, selection.since)
+                del selection  # while the next one is made
+            if np.array_equal(parts.hits, told):
+                return counts
+    counts = _Counts(trace)
+    counts.add(trace.table())
+    return counts
 
 
 def write_overview(output: Output, trace: Trace, facts: dict[str, Any]) -> None:
