@@ -65,7 +65,7 @@ def measure_start(output: Path) -> list[tuple[str, float, str]]:
     try:
         probes.load()
         started = time.perf_counter()
-        probes.attach(plan, executable.path, [], entry_only=False)
+        probes.attach(plan, executable.path, [], entry_only=False, idle=True)
         attached = time.perf_counter()
         probes.detach()
         detached = time.perf_counter()
