@@ -232,10 +232,10 @@ class VectorDecoder:
         hashes ^= length.astype(np.uint64) * _MIX
         _, first, codes = np.unique(hashes, return_index=True, return_inverse=True)
         same = self._equal(place, taken, length, first[codes])
-        labels = [self._label(int(place[i]), int(taken[i]), int(length[i])) for i in first.tolist()]
-        for at in np.flatnonzero(~same).tolist():  # two texts with one hash
-            labels.append(self._label(int(place[at]), int(taken[at]), int(length[at])))
-            codes[at] = len(labels) - 1
+        others = np.flatnonzero(~same)  # two texts with one hash
+        codes[others] = len(first) + np.arange(len(others))
+        at = np.concatenate([first, others])
+        labels = self._labels(place[at], taken[at], length[at])
         self._found.append(Found(Kind.TEXT, rows, codes.astype(np.int64), tuple(labels)))
 
     def _piece(self, place: Indexes, taken: Indexes, at: int) -> Words:
@@ -269,9 +269,12 @@ class VectorDecoder:
             active = active[same[active] & (taken[active] > at)]
         return same
 
-    def _label(self, place: int, taken: int, length: int) -> str:
-        data = self.batch.words.view(np.uint8)[place : place + taken].tobytes() if taken else b""
-        return _whole(data) if taken >= length else _cut(data)
+    def _labels(self, place: Indexes, taken: Indexes, length: Indexes) -> list[str]:
+        data, columns = self.batch.words.view(np.uint8).data, (each.tolist() for each in (place, taken, length))
+        return [
+            str(data[at : at + size], "utf-8", "surrogateescape") if size >= of else _cut(data[at : at + size])
+            for at, size, of in zip(*columns, strict=True)
+        ]
 
     def _time(self, read: Callable[[int, int], tuple[Indexes, Words]]) -> None:
         rows, wall, ext = _common(*read(0, 8), *read(8, 8))
@@ -392,7 +395,7 @@ def _whole(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _cut(data: bytes) -> CutText:
+def _cut(data: bytes | memoryview) -> CutText:
     """Without the piece of a character at its end."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     return CutText(decoder.decode(data) + MARK)
