@@ -24,13 +24,14 @@ class Tree:
     """N nodes, every parent before its children.
 
     Attributes:
-        func: name of the function of each node.
+        names: of functions. code: i64[N], position of each node's name there.
         parent: i64[N], node of the caller (in a tree of callers: of the function called), -1 for roots.
         calls: i64[N]; ended: i64[N], those with a known duration.
         total_ns, self_ns: i64[N], sums of the known ones.
     """
 
-    func: list[str]
+    names: list[str]
+    code: I64
     parent: I64
     calls: I64
     ended: I64
@@ -38,7 +39,12 @@ class Tree:
     self_ns: I64
 
     def __len__(self) -> int:
-        return len(self.func)
+        return len(self.code)
+
+    @property
+    def func(self) -> list[str]:
+        """Name of the function of each node."""
+        return [self.names[each] for each in self.code.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,8 @@ def _tree(frames: Frames, node: NDArray[np.intp], rows: I64, parents: list[I64],
     known = frames.duration_ns[rows] >= 0
     ended = node[known]
     return Tree(
-        func=[frames.names[each] for each in code.tolist()],
+        names=frames.names,
+        code=code,
         parent=parent,
         calls=np.bincount(node[frames.counted[rows]], minlength=n).astype(np.int64),
         ended=np.bincount(ended, minlength=n).astype(np.int64),
@@ -213,7 +220,8 @@ def under(tree: Tree, name: str) -> Tree:
         return np.concatenate([np.array([value], np.int64), column])
 
     return Tree(
-        func=[name, *tree.func],
+        names=[*tree.names, name],
+        code=with_root(tree.code, len(tree.names)),
         parent=with_root(tree.parent + 1, -1),
         calls=with_root(tree.calls, int(tree.calls[roots].sum())),
         ended=with_root(tree.ended, int(tree.ended[roots].sum())),
@@ -225,12 +233,12 @@ def under(tree: Tree, name: str) -> Tree:
 def merge(parts: Sequence[Tree]) -> Tree:
     """The tree of all calls behind `parts`; nodes of equal paths are one, siblings in order of appearance."""
     codes: dict[str, int] = {}
-    code = np.array([codes.setdefault(func, len(codes)) for part in parts for func in part.func], np.int64)
-    parent, before = [np.empty(0, np.int64)], 0
+    code, parent, before = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
     for part in parts:
+        code.append(np.array([codes.setdefault(name, len(codes)) for name in part.names], np.int64)[part.code])
         parent.append(np.where(part.parent >= 0, part.parent + before, -1))
         before += len(part)
-    node, above, which = _joined(np.concatenate(parent), code, len(codes))
+    node, above, which = _joined(np.concatenate(parent), np.concatenate(code), len(codes))
 
     def added(column: str) -> I64:
         total, low = np.zeros(len(above), np.int64), 0
@@ -239,9 +247,9 @@ def merge(parts: Sequence[Tree]) -> Tree:
             low += len(part)
         return total
 
-    names = list(codes)
     return Tree(
-        func=[names[each] for each in which.tolist()],
+        names=list(codes),
+        code=which,
         parent=above,
         calls=added("calls"),
         ended=added("ended"),

@@ -99,7 +99,7 @@ def _rows(tree: Tree, name: str, request: OutputRequest, least_share: float, dra
     for node, lines in indented(lambda node: children.get(node, ()), draws):
         members = left_out.get(node, [node])
         parent = int(tree.parent[members[0]])
-        func = tree.func[node] if node not in left_out else f"({len(members)} more)"
+        func = tree.names[tree.code[node]] if node not in left_out else f"({len(members)} more)"
         known = bool(tree.ended[members].any())
         row: dict[str, Any] = {
             "tree": name,
