@@ -93,14 +93,17 @@ def _rows(tree: Tree, name: str, request: OutputRequest, least_share: float, dra
     """Rows of one tree depth first; those without an id stand for siblings left out."""
     whole = total_of(tree)
     children, left_out = _arrange(tree, _order(tree, request.sort or "total_ns"), request.top, least_share * whole)
+    columns = {each: getattr(tree, each).tolist() for each in ("ended", "calls", "total_ns", "self_ns")}
+    parents, funcs = tree.parent.tolist(), tree.func
     numbers: dict[int, int] = {}
     depths = {-1: -1}
     rows: list[Row] = []
     for node, lines in indented(lambda node: children.get(node, ()), draws):
         members = left_out.get(node, [node])
-        parent = int(tree.parent[members[0]])
-        func = tree.names[tree.code[node]] if node not in left_out else f"({len(members)} more)"
-        known = bool(tree.ended[members].any())
+        parent = parents[members[0]]
+        func = funcs[node] if node not in left_out else f"({len(members)} more)"
+        ended, calls, total_ns, self_ns = (sum(map(column.__getitem__, members)) for column in columns.values())
+        known = ended > 0
         row: dict[str, Any] = {
             "tree": name,
             "id": None,
@@ -108,9 +111,9 @@ def _rows(tree: Tree, name: str, request: OutputRequest, least_share: float, dra
             "depth": depths[parent] + 1,
             "func": func,
             "drawn": lines + printable(func),
-            "calls": int(tree.calls[members].sum()),
-            "total_ns": int(tree.total_ns[members].sum()) if known else None,
-            "self_ns": int(tree.self_ns[members].sum()) if known else None,
+            "calls": calls,
+            "total_ns": total_ns if known else None,
+            "self_ns": self_ns if known else None,
         }
         row["share"] = round(row["total_ns"] / whole, 6) if known and whole else None
         if node not in left_out:
@@ -140,15 +143,17 @@ def _arrange(
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """Children of each node, and by further numbers the siblings that are left out for being too many or too small."""
     siblings: dict[int, list[int]] = {}
+    parents, total_ns = tree.parent.tolist(), tree.total_ns.tolist()
     for node in order:
-        siblings.setdefault(int(tree.parent[node]), []).append(node)
+        siblings.setdefault(parents[node], []).append(node)
     left_out: dict[int, list[int]] = {}
     children: dict[int, list[int]] = {}
     for parent, nodes in siblings.items():
-        kept = [node for node in nodes if tree.total_ns[node] >= least_ns][:top]
+        kept = [node for node in nodes if total_ns[node] >= least_ns][:top]
         children[parent] = kept
         if len(kept) < len(nodes):
             rest = len(tree) + len(left_out)
-            left_out[rest] = [node for node in nodes if node not in set(kept)]
+            gone = set(nodes).difference(kept)
+            left_out[rest] = [node for node in nodes if node in gone]
             children[parent] = [*kept, rest]
     return children, left_out
