@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.errors import FuncrecError
 from funcrec.plan.sites import ProbeSite
 from funcrec.record.places import Places
 
@@ -21,18 +20,6 @@ class Way(StrEnum):
     MULTI = "multi"  # uprobe_multi links, Linux 6.6
     TRACEFS = "tracefs"  # one uprobe event with many points, Linux 5.15 (for the cookies of links to perf events)
     PERF = "perf"  # a perf event for every site, Linux 5.15
-
-
-class EndedError(FuncrecError):
-    """A process that was to be probed is no longer there.
-
-    Args:
-        pid: its number.
-    """
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(f"process {pid} ended before the probes were in place", remedy="start it again and retry")
-        self.pid = pid
 
 
 class Link(Protocol):

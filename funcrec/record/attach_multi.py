@@ -10,8 +10,8 @@ import numpy as np
 
 from funcrec.errors import FuncrecError, HostError
 from funcrec.record import shelter
-from funcrec.record.attach import EndedError
 from funcrec.record.descriptors import Descriptor, make_room
+from funcrec.record.ended import EndedError
 from funcrec.record.syscall import LINK_CREATE, bpf
 
 TRACE_UPROBE_MULTI = 48

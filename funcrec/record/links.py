@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funcrec.record import shelter
-from funcrec.record.attach import Attacher, EndedError, Link, of_generation
+from funcrec.record.attach import Attacher, Link, of_generation
+from funcrec.record.ended import EndedError
 from funcrec.record.rings import Rows
 
 _SMALL = 256  # sites

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from funcrec.errors import FuncrecError, HostError
-from funcrec.record.attach import EndedError
+from funcrec.record.ended import EndedError
 from funcrec.record.machine import machine
 from funcrec.record.syscall import LINK_CREATE, bpf, syscall
 

@@ -12,8 +12,8 @@ import pytest
 
 from funcrec.plan.builder import build_plan
 from funcrec.plan.sites import Role
-from funcrec.record.attach import EndedError
 from funcrec.record.codegen import PidFilter
+from funcrec.record.ended import EndedError
 from funcrec.record.probes import Probes
 from funcrec.target.executable import Executable
 from funcrec.trace.reader import TraceReader
