@@ -114,8 +114,10 @@ class Drain:
 
     @property
     def lost(self) -> int:
-        """Entries and exits lost so far, exact."""
-        return int(self.site_lost(len(self._weights)) @ self._weights)
+        """Entries and exits lost so far, exact; what was lost at no site that is known counts as one."""
+        by_ring = int((self._sources.states["lost_events"] - self._lost_before).sum())
+        by_site = self.site_lost(len(self._weights))
+        return int(by_site @ self._weights) + max(by_ring - int(by_site.sum()), 0)
 
     @property
     def no_goroutine(self) -> int:

@@ -38,6 +38,7 @@ class LossLedger:
         self._owed_sites: dict[int, int] = {}
         self._weights = weights
         self._owed_events = 0  # entries and exits among those without a window; sites tell them, not rings
+        self._unknown = 0  # counted for no site: each may have been one
         self.total = 0
 
     def count(self, lost_by_ring: NDArray[np.uint64], lost_by_site: NDArray[np.uint64]) -> None:
@@ -60,7 +61,11 @@ class LossLedger:
         self._sites = sites
         for site in np.flatnonzero(fresh).tolist():
             self._owed_sites[site] = self._owed_sites.get(site, 0) + int(fresh[site])
-        self._owed_events += int(fresh[: len(self._weights)].astype(np.int64) @ self._weights)
+        planned = len(self._weights)
+        self._owed_events += int(fresh[:planned].astype(np.int64) @ self._weights)
+        unknown = sum(totals) - int(sites[:planned].sum())
+        self._owed_events += max(unknown - self._unknown, 0)
+        self._unknown = max(unknown, self._unknown)
 
     def place(self, ring: int, sequence: NDArray[np.uint32], time_ns: NDArray[np.int64]) -> list[LostRecord]:
         """Find the gaps among the events of one ring drained in this round (in ring order)."""

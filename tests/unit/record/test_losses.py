@@ -98,6 +98,12 @@ def test_entries_and_exits_are_shared_out_and_none_is_left() -> None:
     assert [record.lost for record in records] == [2, 2, 2, 3]
 
 
+def test_a_loss_at_no_site_counts_as_one() -> None:
+    subject = ledger(0)
+    subject.count(lost(3), sites(0, 1))
+    assert place(subject, 0, (4, 200)) == [LostRecord(0, 101, 199, 3, by_site={1: 1}, events=4)]
+
+
 def test_what_only_the_runtime_tells_is_no_event_of_a_call() -> None:
     subject = ledger(0)
     subject.count(lost(2), sites(0, 0, 2))
