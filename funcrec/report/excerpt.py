@@ -20,11 +20,12 @@ from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
 from funcrec.report.numbering import numbers_of
 from funcrec.report.pairing import Ends
+from funcrec.report.passage import Passage
 from funcrec.report.portions import Carried, Portion
 from funcrec.report.request import FilterRequest
 from funcrec.report.streams import Index
 from funcrec.report.trace import calls_of
-from funcrec.report.windows import SIZE, Foresight, Known, Passage, Window
+from funcrec.report.windows import SIZE, Foresight, Known, Window
 from funcrec.trace.grouping import boundaries
 from funcrec.trace.records import EventColumns
 from funcrec.trace.spans import Spans

@@ -14,8 +14,9 @@ from funcrec.report.earlier import EarlierFrame
 from funcrec.report.faults import lost_faults
 from funcrec.report.letgo import NEVER
 from funcrec.report.pairing import Ended, Paired, mind_unseen_ends, self_times
+from funcrec.report.passage import Passage
 from funcrec.report.streams import Index
-from funcrec.report.windows import ApartError, Passage, Told
+from funcrec.report.windows import ApartError, Told
 
 if TYPE_CHECKING:
     from funcrec.report.recording import Recording

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from funcrec.report.calls import Calls
 from funcrec.report.columns import Mask
 from funcrec.report.nesting import with_callers
-from funcrec.report.windows import Passage
+from funcrec.report.passage import Passage
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from funcrec.errors import TraceError
 from funcrec.report.excerpt import foresee
+from funcrec.report.passage import Passage, look_ahead
 from funcrec.report.streams import Index
-from funcrec.report.windows import SIZE, Foresight, Passage, Window, look_ahead
+from funcrec.report.windows import SIZE, Foresight, Window
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace

@@ -15,8 +15,9 @@ from funcrec.report.excerpt import Bounds, excerpt
 from funcrec.report.filters import Selection, bounds_of, functions_named, mask_of, select
 from funcrec.report.leading import Leading, look_ahead_leading
 from funcrec.report.letgo import NEVER
+from funcrec.report.passage import Passage, look_ahead
 from funcrec.report.request import FilterRequest, Overhead
-from funcrec.report.windows import SIZE, ApartError, Foresight, Passage, look_ahead
+from funcrec.report.windows import SIZE, ApartError, Foresight
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace

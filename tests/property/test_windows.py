@@ -12,8 +12,9 @@ from funcrec.report.calls import Calls
 from funcrec.report.gathering import gather
 from funcrec.report.letgo import NEVER
 from funcrec.report.pairing import Paired, pair
+from funcrec.report.passage import Passage, look_ahead
 from funcrec.report.trace import Trace
-from funcrec.report.windows import Known, Passage, Window, look_ahead
+from funcrec.report.windows import Known, Window
 from funcrec.resources import data_path
 from funcrec.trace.records import LostRecord, NoteRecord
 from tests.calltrees import Event, header, make_trace, random_tree_events
