@@ -55,7 +55,7 @@ def gather(trace: "Recording", size: int = SIZE) -> Paired | None:
     if events <= size or lost_faults(trace):
         return None
     passage = Passage(trace, size, earlier=True)
-    columns = _Columns(events, doubtful=_is_doubtful(trace))
+    columns = _Columns(doubtful=_is_doubtful(trace))
     earlier: list[EarlierFrame] = []
     try:
         for told in passage.told():
@@ -78,16 +78,15 @@ class _Columns:
     """Columns of all calls, by start.
 
     Args:
-        most: there are no more calls than that. Room that nothing is put in takes no memory.
         doubtful: when calls were shown to be over is needed at the end.
     """
 
-    def __init__(self, most: int, *, doubtful: bool) -> None:
+    def __init__(self, *, doubtful: bool) -> None:
         self.doubtful = doubtful
         self._n = 0
-        self._of: dict[str, NDArray[Any]] = {name: np.empty(most, kind) for name, kind in _TYPES.items()}
+        self._of: dict[str, NDArray[Any]] = {name: np.empty(0, kind) for name, kind in _TYPES.items()}
         if doubtful:
-            self._of["over_ns"] = np.empty(most, np.int64)
+            self._of["over_ns"] = np.empty(0, np.int64)
 
     def put(self, told: Told) -> None:
         """Take in the calls that began in a window, and how those ended that began before."""
@@ -97,6 +96,8 @@ class _Columns:
         columns = {name: getattr(calls, name) for name in _TYPES}
         columns["over_ns"] = told.over_ns
         for name, column in self._of.items():
+            # Large blocks grow where they are, or their pages move: nothing is copied, and no room is taken in advance.
+            column.resize(new.stop, refcheck=False)  # nobody else has them
             column[new] = columns[name][first:]
         self._of["parent"][new] = np.where(parent >= 0, ids[parent], -1)
         self._n = new.stop
@@ -106,13 +107,10 @@ class _Columns:
 
     def calls(self, trace: "Recording") -> Calls:
         """Return all of them; the columns are used up."""
-        columns = self._of
-        for column in columns.values():
-            column.resize(self._n, refcheck=False)  # nobody else has them
         if self.doubtful:
             self._mind_unseen_ends(trace)
         # Windows have no system stacks.
-        return Calls(stack=np.broadcast_to(_ZERO, self._n), **columns)
+        return Calls(stack=np.broadcast_to(_ZERO, self._n), **self._of)
 
     def _mind_unseen_ends(self, trace: "Recording") -> None:
         of = self._of

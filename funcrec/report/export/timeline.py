@@ -6,7 +6,7 @@ inside its parent: calls whose end was not recorded get the latest time at which
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -138,6 +138,8 @@ def build(source: Source, numbers: TrackNumbers | None = None) -> Timeline:
     if not nest.is_tree():
         # Losses can tear the calls of system stacks from the calls around them: then each stack is a track of its own.
         nest = _nest(source, source.calls.stack, numbers)
+    if not nest.is_tree():
+        nest = nest.side_by_side()  # no program leaves such calls, but a file may say anything
     calls, row = source.calls, nest.row
     start = calls.start_ns[row] - source.trace.start_ns
     known = calls.end_ns[row] >= 0
@@ -188,6 +190,11 @@ class _Nest:
         places = np.concatenate([begin_at, begin_at + 2 * self.size - 1])
         inside = (places >= 0) & (places < len(places))
         return bool(inside.all()) and bool((np.bincount(places, minlength=len(places)) == 1).all())
+
+    def side_by_side(self) -> "_Nest":
+        """The same calls, none within another."""
+        none = np.zeros(len(self.row), np.int64)
+        return replace(self, parent=none - 1, depth=none, size=none + 1, layers=list(levels(none)))
 
 
 def _nest(source: Source, stack: NDArray[np.uint64], numbers: TrackNumbers) -> _Nest:

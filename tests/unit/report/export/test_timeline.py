@@ -127,3 +127,17 @@ def test_nothing_to_show():
     assert len(timeline) == 0
     assert timeline.tracks == []
     assert len(merge(timeline)) == 0
+
+
+def test_calls_that_are_torn_in_the_middle_of_their_stack_stand_side_by_side():
+    """A call on its caller's track is said to have no caller, while the caller goes on to call others."""
+    source = make(200, 1, 3, broken=False)
+    calls = source.calls
+    caller = np.flatnonzero(np.bincount(calls.parent[calls.parent >= 0], minlength=len(calls)) > 2)[0]
+    torn = np.flatnonzero(calls.parent == caller)[1]
+    parent, depth = calls.parent.copy(), calls.depth.copy()
+    parent[torn], depth[torn] = -1, 0
+    timeline = build(replace(source, calls=replace(calls, parent=parent, depth=depth)))
+    call, begin = timeline.edges()
+    assert sorted(call[begin]) == sorted(call[~begin]) == list(range(len(calls)))
+    assert (timeline.parent == -1).all()
