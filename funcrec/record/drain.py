@@ -69,7 +69,6 @@ class Drain:
 
     def __init__(self, sources: DrainSources, weights: NDArray[np.int64]) -> None:
         self._sources = sources
-        self._weights = weights
         # The calibration may have overrun small rings: what was lost before now is nobody's.
         self._lost_before = sources.states["lost_events"].copy()
         self._strange_before = int(sources.states["no_goroutine"].sum())
@@ -114,10 +113,8 @@ class Drain:
 
     @property
     def lost(self) -> int:
-        """Entries and exits lost so far, exact; what was lost at no site that is known counts as one."""
-        by_ring = int((self._sources.states["lost_events"] - self._lost_before).sum())
-        by_site = self.site_lost(len(self._weights))
-        return int(by_site @ self._weights) + max(by_ring - int(by_site.sum()), 0)
+        """Entries and exits known to be lost so far; exact once it is stopped."""
+        return self._ledger.events
 
     @property
     def no_goroutine(self) -> int:

@@ -26,6 +26,9 @@ class LossLedger:
         sequence: last number given out on each ring before the recording.
         start_ns: no event is older.
         weights: i64 per site, how many entries and exits an event there is.
+
+    Attributes:
+        total: events counted so far; `events`: entries and exits among them, one for each that is of no known site.
     """
 
     def __init__(self, sequence: NDArray[np.uint64], start_ns: int, weights: NDArray[np.int64]) -> None:
@@ -40,6 +43,7 @@ class LossLedger:
         self._owed_events = 0  # entries and exits among those without a window; sites tell them, not rings
         self._unknown = 0  # counted for no site: each may have been one
         self.total = 0
+        self.events = 0
 
     def count(self, lost_by_ring: NDArray[np.uint64], lost_by_site: NDArray[np.uint64]) -> None:
         """Take the kernel's counters; call it after the rings of this round were drained.
@@ -62,10 +66,11 @@ class LossLedger:
         for site in np.flatnonzero(fresh).tolist():
             self._owed_sites[site] = self._owed_sites.get(site, 0) + int(fresh[site])
         planned = len(self._weights)
-        self._owed_events += int(fresh[:planned].astype(np.int64) @ self._weights)
-        unknown = sum(totals) - int(sites[:planned].sum())
-        self._owed_events += max(unknown - self._unknown, 0)
-        self._unknown = max(unknown, self._unknown)
+        unknown = max(sum(totals) - int(sites[:planned].sum()), self._unknown)
+        events = int(fresh[:planned].astype(np.int64) @ self._weights) + unknown - self._unknown
+        self._unknown = unknown
+        self._owed_events += events
+        self.events += events
 
     def place(self, ring: int, sequence: NDArray[np.uint32], time_ns: NDArray[np.int64]) -> list[LostRecord]:
         """Find the gaps among the events of one ring drained in this round (in ring order)."""
