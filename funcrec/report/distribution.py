@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from funcrec.errors import UsageError
 from funcrec.report.cells import Cells, cell_at, count_cells, merge_cells, no_cells
 from funcrec.report.loglinear import bucket_of, middle, octave_of
-from funcrec.report.summary import Groups, Key
+from funcrec.report.summary import Groups, Key, places_of
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -123,7 +123,7 @@ def distribute(
 def merge(parts: Sequence[Distribution]) -> Distribution:
     """The distribution of all numbers behind `parts`, which have the same bins; keys in order of appearance."""
     place: dict[Key, int] = {}
-    moved = [np.array([place.setdefault(key, len(place)) for key in part.keys], np.intp) for part in parts]
+    moved = [places_of(part.keys, place) for part in parts]
     k = len(place)
     n, low, high = np.zeros(k, np.int64), np.full(k, np.inf), np.full(k, -np.inf)
     for part, to in zip(parts, moved, strict=True):

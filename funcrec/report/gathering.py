@@ -51,8 +51,7 @@ def gather(trace: "Recording", size: int = SIZE) -> Paired | None:
     Raises:
         TraceError: a block cannot be read.
     """
-    events = sum(block.n for block in trace.reader.blocks)
-    if events <= size or lost_faults(trace):
+    if trace.stored <= size or lost_faults(trace):
         return None
     passage = Passage(trace, size, earlier=True)
     columns = _Columns(doubtful=_is_doubtful(trace))

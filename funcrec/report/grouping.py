@@ -15,7 +15,7 @@ from funcrec.report.conditions import evaluate
 from funcrec.report.filters import Selection
 from funcrec.report.labels import caller_names, function_names
 from funcrec.report.request import Names
-from funcrec.report.summary import Groups, Scalar
+from funcrec.report.summary import Groups, Scalar, places_of
 
 if TYPE_CHECKING:
     from funcrec.report.trace import Trace
@@ -57,7 +57,7 @@ def by_label(numbers: Integers, label: Callable[[int], Scalar]) -> Column:
     codes, distinct = encode(numbers)
     labels = [label(int(number)) for number in distinct]
     place: dict[Scalar, int] = {}
-    joined = np.array([place.setdefault(each, len(place)) for each in labels], np.intp)
+    joined = places_of(labels, place)
     return (joined[codes] if len(place) < len(labels) else codes), list(place)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.report.summary import Groups, Key
+from funcrec.report.summary import Groups, Key, places_of
 
 I64 = NDArray[np.int64]
 Integers = NDArray[np.integer[Any]]
@@ -45,7 +45,7 @@ def in_time(groups: Groups, duration_ns: I64) -> Durations:
 def joined(parts: Sequence[Durations]) -> Durations:
     """The calls of several recordings, each a run, in their order."""
     place: dict[Key, int] = {}
-    moved = [_places(place, part.keys) for part in parts]
+    moved = [places_of(part.keys, place) for part in parts]
     k = len(place)
     calls, ended = np.zeros(k, np.int64), np.zeros((k, len(parts)), np.int64)
     for run, (part, to) in enumerate(zip(parts, moved, strict=True)):
@@ -77,7 +77,7 @@ class Gathering:
             groups: of the calls, -1 for those to leave out.
             duration_ns: -1 where unknown.
         """
-        to = _places(self._place, groups.keys)
+        to = places_of(groups.keys, self._place)
         self._calls = _grown(self._calls, len(self._place))
         self._calls[to] += np.bincount(groups.codes[groups.codes >= 0], minlength=len(to))
         kept = (groups.codes >= 0) & (duration_ns >= 0)
@@ -128,10 +128,6 @@ def _sorted(pieces: list[tuple[Integers, Integers, Integers]]) -> tuple[Integers
         return codes, ns
     order = np.argsort(numbers)
     return codes[order], ns[order]
-
-
-def _places(place: dict[Key, int], keys: Sequence[Key]) -> NDArray[np.intp]:
-    return np.array([place.setdefault(key, len(place)) for key in keys], np.intp)
 
 
 def _grown(column: I64, n: int) -> I64:

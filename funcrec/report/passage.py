@@ -46,7 +46,7 @@ def look_ahead(trace: "Recording", size: int = SIZE, most_open: int | None = Non
     Raises:
         TraceError: a block cannot be read.
     """
-    if sum(block.n for block in trace.reader.blocks) <= size or lost_faults(trace):
+    if trace.stored <= size or lost_faults(trace):
         return None
     passage = Passage(trace, size)
     if not passage.run(most_open):

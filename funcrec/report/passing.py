@@ -48,7 +48,7 @@ def pass_through(trace: "Trace", size: int = SIZE) -> Passing | None:
         TraceError: a block cannot be read.
     """
     # Calls of functions that were let go are open at the end of the trace, whatever window they were over in.
-    if sum(block.n for block in trace.reader.blocks) <= size or any(note.functions for note in trace.notes):
+    if trace.stored <= size or any(note.functions for note in trace.notes):
         return None
     processes = len({process.pid for process in trace.processes})
     last_goid = max(getattr(block, "goid_max", _UNKNOWN) for block in trace.reader.blocks)

@@ -148,6 +148,11 @@ class Recording:
         return max(times)
 
     @property
+    def stored(self) -> int:
+        """Number of events of any role in the file, as its blocks say."""
+        return sum(block.n for block in self.reader.blocks)
+
+    @property
     def lost_events(self) -> int:
         """Entries and exits that happened and are not in the trace."""
         return sum(record.lost for record in self.lost if record.kind == "events")

@@ -70,7 +70,7 @@ class Stream:
     def _look_where_calls_lead(self) -> None:
         functions = functions_named(self.trace, self.request.caller_filter)
         try:
-            if _events_of(self.trace) <= self._size:
+            if self.trace.stored <= self._size:
                 raise ApartError
             self._leading = look_ahead_leading(self.trace, functions, self._size)
         except ApartError:
@@ -128,7 +128,7 @@ class Finished:
     def __init__(self, trace: "Trace", request: FilterRequest, size: int = SIZE, *, numbered: bool = False) -> None:
         # These filters look at all of the trace, or take a part of it.
         of_all = request.time_range or request.goroutines or request.pids or _needs_everything(trace, request)
-        if _events_of(trace) <= size or of_all:
+        if trace.stored <= size or of_all:
             raise ApartError
         self._trace, self._request, self._numbered = trace, request, numbered
         self._passage = Passage(trace, size)
@@ -178,7 +178,7 @@ def part_of(
         UsageError: a filter does not parse or names nothing in the trace.
         TraceError: the trace cannot be read.
     """
-    events = _events_of(trace)
+    events = trace.stored
     if events <= size or (request.time_range is None and not request.goroutines):
         return None
     if request.caller_filter or _needs_everything(trace, request):
@@ -195,10 +195,6 @@ def part_of(
     selection = Selection(trace, window.calls, mask, request, window)
     # Of all calls, more can be said: what they cost, and what was there before them.
     return selection if len(selection) < selection.total else None
-
-
-def _events_of(trace: "Trace") -> int:
-    return sum(block.n for block in trace.reader.blocks)
 
 
 def _needs_everything(trace: "Trace", request: FilterRequest) -> bool:

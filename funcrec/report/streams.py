@@ -95,7 +95,7 @@ def read_streams(trace: "Recording") -> Streams:
     Raises:
         TraceError: a block cannot be read.
     """
-    columns = FileColumns(sum(block.n for block in trace.reader.blocks))
+    columns = FileColumns(trace.stored)
     state_sites = site_roles(trace.sites) >= SiteRole.RECOVERY
     pieces = [columns.take(events, state_sites) for events in read_blocks(trace)]
     columns.cut()

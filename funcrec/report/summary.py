@@ -4,8 +4,9 @@ A `Summary` of many calls is small, and the summary of two sets of calls is the 
 bit: that is what lets `stat` and `hist` run over many files as one map and one merge. It knows neither traces nor text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ F64 = NDArray[np.float64]
 
 Scalar = str | int | float | bool | None
 Key = tuple[Scalar, ...]
+K = TypeVar("K")
 
 _NONE_YET = np.iinfo(np.int64).max
 
@@ -126,10 +128,15 @@ def summarise(
     )
 
 
+def places_of(keys: Iterable[K], place: dict[K, int]) -> NDArray[np.intp]:
+    """Where keys stand in `place`; those that it lacks are put behind the others, in their order."""
+    return np.array([place.setdefault(key, len(place)) for key in keys], np.intp)
+
+
 def merge(parts: Sequence[Summary]) -> Summary:
     """The summary of all calls behind `parts`, in the order in which keys first appear."""
     place: dict[Key, int] = {}
-    moved = [np.array([place.setdefault(key, len(place)) for key in part.keys], np.intp) for part in parts]
+    moved = [places_of(part.keys, place) for part in parts]
     n = len(place)
 
     def added(column: str, shape: tuple[int, ...] = (n,), dtype: type = np.int64) -> NDArray[np.int64]:

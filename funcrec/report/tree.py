@@ -13,6 +13,7 @@ from funcrec.report.grouping import by_label, encode
 from funcrec.report.labels import function_names
 from funcrec.report.nesting import levels, nearest_shown, with_callees
 from funcrec.report.request import Names
+from funcrec.report.summary import places_of
 
 I64 = NDArray[np.int64]
 
@@ -235,7 +236,7 @@ def merge(parts: Sequence[Tree]) -> Tree:
     codes: dict[str, int] = {}
     code, parent, before = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
     for part in parts:
-        code.append(np.array([codes.setdefault(name, len(codes)) for name in part.names], np.int64)[part.code])
+        code.append(places_of(part.names, codes)[part.code])
         parent.append(np.where(part.parent >= 0, part.parent + before, -1))
         before += len(part)
     node, above, which = _joined(np.concatenate(parent), np.concatenate(code), len(codes))

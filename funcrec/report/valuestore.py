@@ -193,6 +193,6 @@ _STORES: "WeakKeyDictionary[Trace, Store]" = WeakKeyDictionary()
 def store_of(trace: "Trace") -> Store:
     """The captures of a trace; made once, and again when blocks turned out to be damaged."""
     store = _STORES.get(trace)
-    if store is None or store.events != sum(block.n for block in trace.reader.blocks):
+    if store is None or store.events != trace.stored:
         store = _STORES[trace] = Store(trace)
     return store

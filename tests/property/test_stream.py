@@ -44,6 +44,8 @@ FILTERS: dict[str, list[Any]] = {
     "where": ["dur > 20ns and depth < 3", 'func != "main.c" or self > 1ns'],
 }
 requests = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in FILTERS.items()})
+# Seed, calls and share of lost events of a trace, and filters.
+traces_and_requests = (st.integers(0, 10**9), st.integers(20, 200), st.sampled_from([0.0, 0.0, 0.1]), requests)
 
 
 def tree_trace(seed: int, calls: int, drop: float) -> Trace:
@@ -99,10 +101,7 @@ def content(form: ExportFormat, file: io.BytesIO) -> Any:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(0, 10**9),
-    st.integers(20, 200),
-    st.sampled_from([0.0, 0.0, 0.1]),
-    requests,
+    *traces_and_requests,
     st.integers(20, 90),
     st.sampled_from(ExportFormat),
     st.booleans(),
@@ -162,10 +161,7 @@ def test_totals_of_windows_are_those_of_the_whole(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 10**9),
-    st.integers(20, 200),
-    st.sampled_from([0.0, 0.0, 0.1]),
-    requests,
+    *traces_and_requests,
     st.sampled_from(["dur", "self", "depth"]),
     st.lists(st.sampled_from(["func", "state", "caller"]), max_size=1),
     st.sampled_from([0, 37]),
@@ -194,10 +190,7 @@ def by_key(durations: Durations) -> Sides:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 10**9),
-    st.integers(20, 200),
-    st.sampled_from([0.0, 0.0, 0.1]),
-    requests,
+    *traces_and_requests,
     st.lists(st.sampled_from(["state", "caller", "goroutine"]), max_size=1),
     st.integers(20, 90),
 )
@@ -212,7 +205,7 @@ def test_windows_tell_durations_in_the_order_of_the_whole(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**9), st.integers(20, 200), st.sampled_from([0.0, 0.0, 0.1]), requests, st.integers(20, 90))
+@given(*traces_and_requests, st.integers(20, 90))
 def test_goroutines_of_windows_are_those_of_the_whole(
     seed: int, calls: int, drop: float, filters: dict[str, Any], size: int
 ) -> None:
@@ -232,10 +225,7 @@ def paths(tree: Tree) -> dict[tuple[str, ...], tuple[int, ...]]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 10**9),
-    st.integers(20, 200),
-    st.sampled_from([0.0, 0.0, 0.1]),
-    requests,
+    *traces_and_requests,
     st.sampled_from([None, None, "main.b", "main.?", "no.such"]),
     st.integers(20, 90),
 )

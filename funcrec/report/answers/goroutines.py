@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funcrec.report.answers.adding import added_up
+from funcrec.report.answers.adding import added_up, answered
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
 from funcrec.report.exact import sum_by
@@ -18,9 +17,10 @@ from funcrec.report.grouping import encode_pairs
 from funcrec.report.labels import caller_names, short_name
 from funcrec.report.request import FilterRequest, Names
 from funcrec.report.stream import Finished, Stream
+from funcrec.report.summary import places_of
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Row
-from funcrec.report.windows import SIZE, ApartError
+from funcrec.report.windows import SIZE
 
 UNKNOWN = "unknown"
 _NEVER = np.iinfo(np.int64).max
@@ -75,10 +75,8 @@ def goroutines_task(file: TraceFile, request: GoroutinesRequest) -> Goroutines:
 def goroutines_of(trace: Trace, name: str, request: GoroutinesRequest, size: int = SIZE) -> Goroutines:
     """List the goroutines of a trace, window by window (of about `size` events)."""
     # Which calls are outermost of those shown depends on callers that are still open.
-    if not request.filters.of_ends:
-        with suppress(ApartError):
-            return _added(Finished(trace, request.filters, size), trace, name, request)
-    return _added(Stream(trace, request.filters, size), trace, name, request)
+    at_ends = not request.filters.of_ends
+    return answered(trace, request.filters, size, lambda stream: _added(stream, trace, name, request), at_ends=at_ends)
 
 
 def _added(stream: Finished | Stream, trace: Trace, name: str, request: GoroutinesRequest) -> Goroutines:
@@ -150,7 +148,7 @@ def _lives(selection: Selection) -> _Lives:
 def _merged(parts: Sequence[_Lives]) -> _Lives:
     """What the calls behind all parts say, those that were over earlier first."""
     place: dict[tuple[int, int], int] = {}
-    moved = [np.array([place.setdefault(key, len(place)) for key in part.keys], np.intp) for part in parts]
+    moved = [places_of(part.keys, place) for part in parts]
     k = len(place)
     nothing = np.zeros(k, np.int64)
     whole = _Lives(

@@ -1,14 +1,13 @@
 """graph: the merged tree of calls, or the callers and callees of some functions."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from funcrec.errors import UsageError
 from funcrec.lang.pattern import compile_glob
-from funcrec.report.answers.adding import added_up
+from funcrec.report.answers.adding import added_up, answered
 from funcrec.report.cluster import TraceFile
 from funcrec.report.columns import Mask
 from funcrec.report.facts import Facts
@@ -17,7 +16,7 @@ from funcrec.report.request import FilterRequest, Names
 from funcrec.report.stream import Finished, Stream
 from funcrec.report.trace import Trace
 from funcrec.report.tree import Tree, below, callees, callers, frames_of, merge, outermost, under
-from funcrec.report.windows import SIZE, ApartError
+from funcrec.report.windows import SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,9 @@ def _graph(file: TraceFile, request: GraphRequest) -> Graph:
 
 def graph_of(trace: Trace, name: str, request: GraphRequest, size: int = SIZE) -> Graph:
     """Merge the calls of a trace, window by window (of about `size` events)."""
-    filters = request.filters
-    # Whether callers that are still open pass these is known at their end.
-    if not filters.of_ends:
-        with suppress(ApartError):
-            return _added(Finished(trace, filters, size), trace, name, request)
-    return _added(Stream(trace, filters, size), trace, name, request)
+    # Whether callers that are still open pass such filters is known at their end.
+    at_ends = not request.filters.of_ends
+    return answered(trace, request.filters, size, lambda stream: _added(stream, trace, name, request), at_ends=at_ends)
 
 
 def _added(stream: Finished | Stream, trace: Trace, name: str, request: GraphRequest) -> Graph:

@@ -1,7 +1,6 @@
 """hist: how a number is distributed, per value of anything, or over time."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from funcrec.errors import UsageError
 from funcrec.lang.expr import Binary, Name, Node, parse
-from funcrec.report.answers.adding import added_up
+from funcrec.report.answers.adding import added_up, answered
 from funcrec.report.apart import groups_apart, told_apart
 from funcrec.report.cluster import TraceFile
 from funcrec.report.columns import Kind
@@ -23,7 +22,7 @@ from funcrec.report.stream import Finished, Stream
 from funcrec.report.summary import Groups
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, sort_rows
-from funcrec.report.windows import SIZE, ApartError
+from funcrec.report.windows import SIZE
 
 _TIMES = ("dur", "self", "start")
 
@@ -86,10 +85,7 @@ def hist_task(file: TraceFile, request: HistRequest) -> Hist:
 def hist_of(trace: Trace, name: str, request: HistRequest, size: int = SIZE) -> Hist:
     """Count in a trace, window by window (of about `size` events) where numbers and groups can be told apart."""
     apart = told_apart(trace, parse(request.of)) and groups_apart(trace, request.by)
-    if apart:
-        with suppress(ApartError):
-            return _added(Finished(trace, request.filters, size), trace, name, request)
-    return _added(Stream(trace, request.filters, size, at_once=not apart), trace, name, request)
+    return answered(trace, request.filters, size, lambda stream: _added(stream, trace, name, request), apart=apart)
 
 
 def _added(stream: Finished | Stream, trace: Trace, name: str, request: HistRequest) -> Hist:

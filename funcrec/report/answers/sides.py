@@ -5,13 +5,12 @@ what differs from recording to recording makes them: one recording cannot know t
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from funcrec.errors import UsageError
-from funcrec.report.answers.adding import go_through
+from funcrec.report.answers.adding import answered, go_through
 from funcrec.report.answers.diff import DiffRequest, DiffSide
 from funcrec.report.apart import groups_apart
 from funcrec.report.cluster import TraceFile, run_tasks
@@ -23,7 +22,7 @@ from funcrec.report.quantiles import Sample, sample
 from funcrec.report.stream import Finished, Stream
 from funcrec.report.summary import Key
 from funcrec.report.trace import Trace
-from funcrec.report.windows import SIZE, ApartError
+from funcrec.report.windows import SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,11 @@ def _reduced_task(file: TraceFile, request: DiffRequest) -> _Part:
 def durations_of(trace: Trace, name: str, request: DiffRequest, size: int = SIZE) -> tuple[Facts, Durations]:
     """Gather the calls of a recording, window by window (of about `size` events) where groups can be told apart."""
     apart = groups_apart(trace, request.by)
-    if apart:
-        with suppress(ApartError):
-            return _gathered(Finished(trace, request.filters, size, numbered=True), trace, name, request)
-    return _gathered(Stream(trace, request.filters, size, at_once=not apart), trace, name, request)
+
+    def gather(stream: Finished | Stream) -> tuple[Facts, Durations]:
+        return _gathered(stream, trace, name, request)
+
+    return answered(trace, request.filters, size, gather, apart=apart, numbered=True)
 
 
 def _gathered(stream: Finished | Stream, trace: Trace, name: str, request: DiffRequest) -> tuple[Facts, Durations]:

@@ -1,14 +1,13 @@
 """stat: totals and percentiles by key."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from funcrec.errors import UsageError
 from funcrec.lang.expr import parse
-from funcrec.report.answers.adding import added_up
+from funcrec.report.answers.adding import added_up, answered
 from funcrec.report.apart import groups_apart, told_apart
 from funcrec.report.calls import State
 from funcrec.report.cluster import TraceFile
@@ -22,7 +21,7 @@ from funcrec.report.stream import Finished, Stream
 from funcrec.report.summary import Summary, average_ns, deviation_ns, merge, percentile_ns, summarise
 from funcrec.report.trace import Trace
 from funcrec.report.views.table import Column, Row, duration_column, text_column
-from funcrec.report.windows import SIZE, ApartError
+from funcrec.report.windows import SIZE
 
 ERROR = "err != nil"
 
@@ -64,11 +63,8 @@ def stat_task(file: TraceFile, request: StatRequest) -> Stat:
 
 def stat_of(trace: Trace, name: str, request: StatRequest, size: int = SIZE) -> Stat:
     """Add up a trace, window by window (of about `size` events) where groups and errors can be told apart."""
-    at_once = not groups_apart(trace, request.by) or (request.errors and not _errors_apart(trace))
-    if not at_once:
-        with suppress(ApartError):
-            return _added(Finished(trace, request.filters, size), trace, name, request)
-    return _added(Stream(trace, request.filters, size, at_once=at_once), trace, name, request)
+    apart = groups_apart(trace, request.by) and not (request.errors and not _errors_apart(trace))
+    return answered(trace, request.filters, size, lambda stream: _added(stream, trace, name, request), apart=apart)
 
 
 def _added(stream: Finished | Stream, trace: Trace, name: str, request: StatRequest) -> Stat:

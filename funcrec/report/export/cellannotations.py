@@ -24,6 +24,7 @@ from funcrec.report.export.wirerows import (
     Several,
     Words,
     put_varints,
+    varint_width,
 )
 from funcrec.report.text import printable
 from funcrec.report.valuecells import Cells, Lists, Parts, Patched, marks_of
@@ -116,8 +117,7 @@ def _has_holes(part: Any) -> bool:
 class _Integers(Column):
     def __init__(self, column: Numbers) -> None:
         self._values = column.values
-        low, top = (int(end(initial=0)) for end in (self._values.min, self._values.max))
-        super().__init__(1 + len(wire.varint(low if low < 0 else top)))
+        super().__init__(1 + varint_width(self._values))
 
     def put(self, field: Bytes, flags: Flags, rows: slice) -> Any:
         values = self._values[rows]

@@ -131,8 +131,7 @@ class Varints(Column):
 
     def __init__(self, values: NDArray[Any]) -> None:
         self._values = values
-        low, top = int(values.min(initial=0)), int(values.max(initial=0))
-        super().__init__(len(wire.varint(low if low < 0 else top)))
+        super().__init__(varint_width(values))
 
     def put(self, field: Bytes, flags: Flags, rows: slice) -> Any:
         return put_varints(field, flags, self._values[rows])
@@ -233,6 +232,12 @@ class Several(Column):
 def varint_field(field: int, values: NDArray[Any]) -> Part:
     """A varint field of each row."""
     return Joined(Constant(wire.varint(field << 3)), Varints(values))
+
+
+def varint_width(values: NDArray[Any]) -> int:
+    """Bytes of the longest varint of some numbers; negative ones have all ten."""
+    low, top = int(values.min(initial=0)), int(values.max(initial=0))
+    return len(wire.varint(low if low < 0 else top))
 
 
 def put_varints(field: Bytes, flags: Flags, values: NDArray[Any]) -> Any:
